@@ -1,0 +1,42 @@
+//go:build pins
+
+// Package pins holds the dependencies of packages being written; it goes away with the last of them.
+package pins
+
+import (
+	_ "github.com/mattn/go-sqlite3"
+	_ "github.com/opencontainers/runtime-tools/generate"
+	_ "github.com/opencontainers/runtime-spec/specs-go"
+	_ "github.com/opencontainers/image-spec/specs-go/v1"
+	_ "github.com/opencontainers/selinux/go-selinux"
+	_ "github.com/opencontainers/cgroups"
+	_ "github.com/spf13/cobra"
+	_ "github.com/spf13/cobra/doc"
+	_ "github.com/spf13/pflag"
+	_ "go.podman.io/common/libimage"
+	_ "go.podman.io/common/pkg/config"
+	_ "go.podman.io/common/pkg/seccomp"
+	_ "go.podman.io/common/pkg/auth"
+	_ "go.podman.io/common/pkg/report"
+	_ "go.podman.io/common/libnetwork/etchosts"
+	_ "go.podman.io/image/v5/copy"
+	_ "go.podman.io/storage"
+	_ "golang.org/x/sys/unix"
+	_ "golang.org/x/term"
+	_ "golang.org/x/sync/errgroup"
+	_ "github.com/cyphar/filepath-securejoin"
+	_ "github.com/docker/go-units"
+	_ "github.com/vishvananda/netlink"
+	_ "github.com/vishvananda/netns"
+	_ "github.com/coreos/go-systemd/v22/dbus"
+	_ "github.com/coreos/go-systemd/v22/journal"
+	_ "github.com/godbus/dbus/v5"
+	_ "github.com/rogpeppe/go-internal/testscript"
+	_ "github.com/google/go-containerregistry/pkg/registry"
+	_ "github.com/google/go-containerregistry/pkg/v1/mutate"
+	_ "github.com/moby/sys/mountinfo"
+	_ "github.com/moby/sys/user"
+	_ "github.com/moby/sys/capability"
+	_ "github.com/containers/psgo"
+	_ "github.com/moby/sys/signal"
+)

@@ -1,0 +1,291 @@
+// Package specgen owns the one description of a container: what the user asked
+// for, its validation, the defaults an image adds, and its conversion to the
+// OCI runtime specification. Everything here is a pure function of its
+// arguments; nothing reads the host. Command line, REST, Kubernetes YAML and
+// Quadlet are doors to it; the database embeds it; inspect is a view of it.
+package specgen
+
+import (
+	"time"
+
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// Container is what a user asked for. A zero field is unset; a pointer is used
+// only where zero has a meaning of its own.
+type Container struct {
+	// Name is the container's name; empty lets libpod choose one.
+	Name string `json:"name,omitempty"`
+	// Image is the reference as the user typed it.
+	Image string `json:"image,omitempty"`
+	// Rootfs is a directory to use instead of an image (run --rootfs).
+	Rootfs string `json:"rootfs,omitempty"`
+	// Replace removes a container of the same name first.
+	Replace bool `json:"-"`
+	// Remove deletes the container when it has exited (--rm).
+	Remove bool `json:"remove,omitempty"`
+	// Restart is the policy: "", no, always, unless-stopped, on-failure.
+	Restart string `json:"restart,omitempty"`
+	// RestartRetries bounds on-failure; 0 is no bound.
+	RestartRetries uint `json:"restart_retries,omitempty"`
+	// Labels and Annotations are those of the user, over those of the image.
+	Labels      map[string]string `json:"labels,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+	// CreateCommand is the command line that made the container, for inspect.
+	CreateCommand []string `json:"create_command,omitempty"`
+	// CIDFile and PIDFile are host paths that receive the id and the pid.
+	CIDFile string `json:"cidfile,omitempty"`
+	PIDFile string `json:"pidfile,omitempty"`
+	// ConmonPIDFile receives conmon's pid.
+	ConmonPIDFile string `json:"conmon_pidfile,omitempty"`
+	// Runtime is the OCI runtime, by name or path; empty is the configured one.
+	Runtime string `json:"runtime,omitempty"`
+
+	Process   Process   `json:"process"`
+	Security  Security  `json:"security"`
+	Resources Resources `json:"resources"`
+	Spaces    Spaces    `json:"spaces"`
+	Network   Network   `json:"network"`
+	Storage   Storage   `json:"storage"`
+	Log       Log       `json:"log"`
+}
+
+// Process is what runs in the container.
+type Process struct {
+	// Entrypoint nil means the image's; empty but not nil means none.
+	Entrypoint []string `json:"entrypoint"`
+	// Command nil means the image's (only while Entrypoint is nil too).
+	Command []string `json:"command"`
+	// Env holds NAME=VALUE pairs, later ones winning. They are complete: the
+	// command line has resolved `-e NAME` against the host already.
+	Env []string `json:"env,omitempty"`
+	// UnsetEnv names image variables to drop; UnsetEnvAll drops all of them.
+	UnsetEnv    []string `json:"unset_env,omitempty"`
+	UnsetEnvAll bool     `json:"unset_env_all,omitempty"`
+	// WorkDir is the working directory; empty means the image's, or "/".
+	WorkDir string `json:"workdir,omitempty"`
+	// User is UID|NAME[:GID|GROUP], resolved in the container's own /etc.
+	User string `json:"user,omitempty"`
+	// Groups are supplementary groups; "keep-groups" keeps the host user's.
+	Groups   []string `json:"groups,omitempty"`
+	Terminal bool     `json:"terminal,omitempty"`
+	// Stdin keeps standard input open.
+	Stdin bool `json:"stdin,omitempty"`
+	// Umask is octal, "0022" when empty.
+	Umask string `json:"umask,omitempty"`
+	// Init runs a minimal init (catatonit) as pid 1; InitPath is its host path.
+	Init     bool   `json:"init,omitempty"`
+	InitPath string `json:"init_path,omitempty"`
+	// StopSignal is a name or number; empty means the image's, or SIGTERM.
+	StopSignal string `json:"stop_signal,omitempty"`
+	// StopTimeout in seconds before SIGKILL; nil means 10.
+	StopTimeout *uint `json:"stop_timeout,omitempty"`
+	// Timeout kills the container after so many seconds; 0 never.
+	Timeout uint `json:"timeout,omitempty"`
+	// Timezone is a zone name, or "local"; empty leaves the image's.
+	Timezone    string `json:"timezone,omitempty"`
+	OOMScoreAdj *int   `json:"oom_score_adj,omitempty"`
+}
+
+// Security is what the process may do.
+type Security struct {
+	Privileged bool     `json:"privileged,omitempty"`
+	CapAdd     []string `json:"cap_add,omitempty"`
+	CapDrop    []string `json:"cap_drop,omitempty"`
+	// NoNewPrivileges sets the kernel's no_new_privs.
+	NoNewPrivileges bool `json:"no_new_privileges,omitempty"`
+	// Seccomp is "", "unconfined" or the host path of a profile.
+	Seccomp string `json:"seccomp,omitempty"`
+	// Label are SELinux options (type:…, disable, …); AppArmor a profile name.
+	Label    []string `json:"label,omitempty"`
+	AppArmor string   `json:"apparmor,omitempty"`
+	// Mask and Unmask change the masked and read-only paths; Unmask "ALL".
+	Mask   []string `json:"mask,omitempty"`
+	Unmask []string `json:"unmask,omitempty"`
+	// ProcOpts are mount options of /proc.
+	ProcOpts []string `json:"proc_opts,omitempty"`
+	// ReadOnly makes the root file system read-only; ReadOnlyTmpfs then puts a
+	// tmpfs on /run, /tmp, /var/tmp (nil: yes).
+	ReadOnly      bool              `json:"read_only,omitempty"`
+	ReadOnlyTmpfs *bool             `json:"read_only_tmpfs,omitempty"`
+	Sysctl        map[string]string `json:"sysctl,omitempty"`
+	// Devices are HOST[:CONTAINER][:rwm]; DeviceCgroupRules as in docker.
+	Devices           []string `json:"devices,omitempty"`
+	DeviceCgroupRules []string `json:"device_cgroup_rules,omitempty"`
+	// Ulimits are NAME=SOFT[:HARD], or "host".
+	Ulimits []string `json:"ulimits,omitempty"`
+}
+
+// Resources are limits. What the user did not ask for is zero.
+type Resources struct {
+	// Memory, MemoryReservation and MemorySwap in bytes; swap -1 is unlimited.
+	Memory            int64 `json:"memory,omitempty"`
+	MemoryReservation int64 `json:"memory_reservation,omitempty"`
+	MemorySwap        int64 `json:"memory_swap,omitempty"`
+	// CPUs is a number of processors, kept exact as period and quota too.
+	CPUs       float64 `json:"cpus,omitempty"`
+	CPUPeriod  uint64  `json:"cpu_period,omitempty"`
+	CPUQuota   int64   `json:"cpu_quota,omitempty"`
+	CPUShares  uint64  `json:"cpu_shares,omitempty"`
+	CPUSetCPUs string  `json:"cpuset_cpus,omitempty"`
+	CPUSetMems string  `json:"cpuset_mems,omitempty"`
+	// PidsLimit nil means the default; 0 and -1 mean none.
+	PidsLimit *int64 `json:"pids_limit,omitempty"`
+	// ShmSize of /dev/shm in bytes; 0 means 64 MiB.
+	ShmSize int64 `json:"shm_size,omitempty"`
+	// CgroupParent is a cgroup path or slice.
+	CgroupParent string `json:"cgroup_parent,omitempty"`
+	// Cgroups is enabled (""), disabled, no-conmon or split.
+	Cgroups string `json:"cgroups,omitempty"`
+}
+
+// Spaces are the namespaces: "" (default), "private", "host", "container:ID" or
+// "ns:PATH"; IPC also "none" and "shareable".
+type Spaces struct {
+	PID    string `json:"pid,omitempty"`
+	IPC    string `json:"ipc,omitempty"`
+	UTS    string `json:"uts,omitempty"`
+	Cgroup string `json:"cgroup,omitempty"`
+	// User is "", "host" or "keep-id[:uid=N,gid=N]".
+	User string `json:"user,omitempty"`
+}
+
+// Network is how the container is reached and reaches others.
+type Network struct {
+	// Mode is "", none, host, container:ID, ns:PATH, pasta[:opt,…],
+	// slirp4netns[:opt,…]; "" is the default (pasta when rootless).
+	Mode string `json:"mode,omitempty"`
+	// Ports are published ports, parsed and expanded.
+	Ports []PortMapping `json:"ports,omitempty"`
+	// PublishAll publishes every exposed port on a random host port.
+	PublishAll bool `json:"publish_all,omitempty"`
+	// Expose are PORT[-PORT][/PROTO], from the user and the image.
+	Expose   []string `json:"expose,omitempty"`
+	Hostname string   `json:"hostname,omitempty"`
+	// AddHosts are NAME[;NAME…]:IP, IP may be "host-gateway".
+	AddHosts []string `json:"add_hosts,omitempty"`
+	// DNS servers ("none" keeps the image's resolv.conf), search, options.
+	DNS        []string `json:"dns,omitempty"`
+	DNSSearch  []string `json:"dns_search,omitempty"`
+	DNSOptions []string `json:"dns_options,omitempty"`
+	NoHosts    bool     `json:"no_hosts,omitempty"`
+	NoHostname bool     `json:"no_hostname,omitempty"`
+}
+
+// PortMapping publishes Range consecutive ports.
+type PortMapping struct {
+	// HostIP is an address to listen on; empty is all.
+	HostIP string `json:"host_ip"`
+	// HostPort 0 asks for a free one.
+	HostPort      uint16 `json:"host_port"`
+	ContainerPort uint16 `json:"container_port"`
+	// Range is the number of ports, at least 1.
+	Range uint16 `json:"range"`
+	// Protocol is tcp, udp or sctp.
+	Protocol string `json:"protocol"`
+}
+
+// Storage is what is mounted.
+type Storage struct {
+	Mounts []Mount `json:"mounts,omitempty"`
+	// VolumesFrom are CONTAINER[:ro|rw|z].
+	VolumesFrom []string `json:"volumes_from,omitempty"`
+	// ImageVolume says what a VOLUME of the image becomes: anonymous (""),
+	// tmpfs or ignore.
+	ImageVolume string `json:"image_volume,omitempty"`
+}
+
+// Mount is one -v, --mount or --tmpfs. Type is bind, volume or tmpfs.
+type Mount struct {
+	Type string `json:"type"`
+	// Source is an absolute host path (bind) or a volume name; an empty name
+	// asks for an anonymous volume.
+	Source      string `json:"source,omitempty"`
+	Destination string `json:"destination"`
+	// Options as the kernel and the field know them: ro, rw, z, Z, U, O,
+	// rprivate …, nosuid, exec, copy, nocopy, size=…, mode=…, idmap.
+	Options []string `json:"options,omitempty"`
+	// SubPath of a volume.
+	SubPath string `json:"subpath,omitempty"`
+}
+
+// Log says where output goes.
+type Log struct {
+	// Driver is k8s-file, journald, none; json-file is k8s-file.
+	Driver string `json:"driver,omitempty"`
+	// Path of the log file; empty is the container's own directory.
+	Path string `json:"path,omitempty"`
+	Tag  string `json:"tag,omitempty"`
+	// MaxSize in bytes before the file is rotated; 0 never.
+	MaxSize int64 `json:"max_size,omitempty"`
+}
+
+// ImageConfig is what pod reads of an image's configuration, and nothing else.
+// It is hostile input: values are used as they are, never expanded.
+type ImageConfig struct {
+	ID           string
+	Digest       string
+	Name         string // a name of the image, for records
+	Entrypoint   []string
+	Cmd          []string
+	Env          []string
+	WorkingDir   string
+	User         string
+	StopSignal   string
+	Labels       map[string]string
+	Volumes      []string
+	ExposedPorts []string
+	Created      time.Time
+}
+
+// Facts are what ToOCI must know of the host and of decisions made by libpod.
+type Facts struct {
+	ID string
+	// RootfsPath is the mounted root file system.
+	RootfsPath string
+	// Rootless, InUserNS: no real root here; some mounts and devices differ.
+	Rootless bool
+	// UIDMap and GIDMap are set when the container gets a user namespace of its
+	// own below pod's.
+	UIDMap, GIDMap []rspec.LinuxIDMapping
+	// Env is the configured default environment (containers.conf), lowest.
+	Env []string
+	// UID, GID, Groups, Home: Process.User resolved in the container.
+	UID, GID uint32
+	Groups   []uint32
+	Home     string
+	// DefaultCapabilities as of containers.conf, CAP_ prefix.
+	DefaultCapabilities []string
+	// Bounding are the capabilities pod itself holds; others cannot be given.
+	Bounding []string
+	// Seccomp is the compiled profile, nil when unconfined or unsupported.
+	Seccomp *rspec.LinuxSeccomp
+	// DefaultUlimits, as NAME=SOFT:HARD, and the hard limits pod has.
+	DefaultUlimits []string
+	MaxUlimits     map[string]uint64
+	// DefaultPidsLimit is applied when the user has no wish and CanPids.
+	DefaultPidsLimit int64
+	// Controllers are the cgroup controllers pod may use for containers.
+	Controllers []string
+	// CgroupsPath is the runtime's cgroupsPath; empty: the cgroup manager is
+	// none, no path and no limits are given.
+	CgroupsPath string
+	// CgroupV2 says whether /sys/fs/cgroup is unified.
+	CgroupV2 bool
+	// NetNS is the path of the network namespace; "host" means none is made.
+	NetNS string
+	// PIDNS, IPCNS, UTSNS, CgroupNS: resolved paths for container: and ns:.
+	PIDNS, IPCNS, UTSNS, CgroupNS string
+	// Hostname to set in a private UTS namespace.
+	Hostname string
+	// Binds are files pod made: /etc/hosts, /etc/resolv.conf, /etc/hostname,
+	// /run/.containerenv, /dev/shm, /run/podman-init.
+	Binds []rspec.Mount
+	// Volumes maps a volume name to its directory on the host.
+	Volumes map[string]string
+	// HostDevices lists the device nodes of the host (privileged as root).
+	HostDevices []rspec.LinuxDevice
+	// InitPath is where the init binary is inside the container.
+	InitPath string
+	// HasTTY5 etc. stay out: the runtime makes the standard devices.
+}
