@@ -1,0 +1,105 @@
+# `make` alone lists what there is. Everything a target needs and the machine
+# lacks comes from contrib/deps.sh.
+
+GO        ?= go
+PREFIX    ?= /usr/local
+DESTDIR   ?=
+# Where e2e runs: testhost (a container with systemd, needs root) or local
+# (this machine, as this user).
+HOST      ?= testhost
+# e2e runs the scripts that match, e.g. RUN=run/exit-code or RUN='run|exec'.
+RUN       ?=
+
+export PATH := $(PATH):/usr/local/go/bin
+
+PKG       := github.com/rootless-pod/pod
+# No gpgme, no btrfs headers; libseccomp for the profile; journald as log.
+TAGS      := containers_image_openpgp,exclude_graphdriver_btrfs,seccomp,systemd
+COMMIT    := $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
+DATE      := $(shell git log -1 --format=%cI 2>/dev/null)
+LDFLAGS   := -s -w -X $(PKG)/internal/version.Commit=$(COMMIT) -X $(PKG)/internal/version.Date=$(DATE)
+UNIT      := ./cmd/... ./internal/... ./pkg/... ./test/summary/... $(if $(wildcard docs/gen),./docs/gen/...)
+LINT_VERSION := v2.6.2
+LINT      := .cache/bin/golangci-lint-$(LINT_VERSION)
+
+# Joining the user namespace is C code: without cgo pod would start itself for ever.
+export CGO_ENABLED := 1
+export GOFLAGS := -tags=$(TAGS) -buildvcs=false
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build install quickstart test unit race e2e lint docs \
+	completions check check-generated shellcheck bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install what is missing from the distribution
+	@contrib/deps.sh
+
+build: ## build bin/pod
+build: bin/pod
+
+# The go command knows best what is out of date, so it is always asked.
+.PHONY: bin/pod
+bin/pod: generate
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/pod ./cmd/pod
+
+# Files the sources embed, but git does not hold.
+.PHONY: generate
+generate: $(patsubst %.c,%.bin,$(wildcard pkg/image/hello/hello.c))
+
+pkg/image/hello/hello.bin: pkg/image/hello/hello.c
+	gcc -Os -static -s -Wall -Wextra -Werror -o $@.new $<
+	mv $@.new $@
+
+install: build ## install pod and its completions below PREFIX (DESTDIR is put in front)
+	contrib/install.sh '$(DESTDIR)$(PREFIX)'
+
+quickstart: ## install what is missing, build, and run a first container as an ordinary user
+	@contrib/quickstart.sh
+
+test: ## everything: unit tests with -race, then e2e on the test host
+	@test/run all
+
+unit: generate ## unit tests without -race
+	@test/run unit
+
+race: generate ## unit tests with -race
+	@test/run race
+
+e2e: e2e-stage ## end-to-end scripts (HOST=testhost|local, RUN=pattern)
+	@HOST='$(HOST)' RUN='$(RUN)' test/run e2e
+
+# The test host shows .cache/host/usr/local at /usr/local and the checkout at /src.
+.PHONY: e2e-stage
+e2e-stage: build
+	contrib/install.sh .cache/host/usr/local
+	CGO_ENABLED=0 $(GO) test -c -o .cache/e2e.test ./test/e2e
+
+lint: generate $(LINT) shellcheck ## golangci-lint and shellcheck
+	$(LINT) run ./...
+
+$(LINT):
+	GOBIN='$(CURDIR)/.cache/bin' GOFLAGS= $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	mv .cache/bin/golangci-lint $@
+
+shellcheck:
+	shellcheck -x contrib/*.sh test/run test/host/testhost .ci/run
+
+docs: build ## write docs/reference from the command tree
+	$(GO) run ./docs/gen docs/reference
+
+completions: build ## write contrib/completions from the command tree
+	contrib/completions.sh contrib/completions
+
+check: lint check-generated test ## exactly what CI asks
+
+check-generated: docs completions
+	$(GO) mod tidy -diff
+	git diff --exit-code -- docs/reference contrib/completions
+
+bench: build ## compare with the test host's podman
+	@HOST='$(HOST)' test/run bench
+
+clean: ## delete what was built (the test host's files stay; see test/host/testhost clean)
+	rm -rf bin .cache/host .cache/results .cache/e2e.test pkg/image/hello/hello.bin
