@@ -1,0 +1,427 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/opencontainers/selinux/go-selinux"
+	cstorage "go.podman.io/storage"
+	"go.podman.io/storage/pkg/archive"
+	"go.podman.io/storage/pkg/idtools"
+	"go.podman.io/storage/types"
+)
+
+const (
+	// creator marks pod's containers in their metadata.
+	creator = "pod"
+	// layerMark begins the id of every layer that pod makes for a container
+	// ("pod!"): the library gives a container's layer neither name nor flag.
+	layerMark = "706f6421"
+	idLength  = 64
+)
+
+// ContainerOptions describe a container's root file system.
+type ContainerOptions struct {
+	// ID is 64 lower-case hexadecimal digits.
+	ID string
+	// ImageID is the image below; empty for an empty root file system.
+	ImageID   string
+	ImageName string
+	// Names are those in the store; other tools see them.
+	Names []string
+	// Volatile containers may be lost with the machine's power: nothing of them
+	// is synced.
+	Volatile bool
+	// UIDMap and GIDMap, when set, give the files other owners.
+	UIDMap, GIDMap []rspec.LinuxIDMapping
+	// LabelOpts are SELinux options.
+	LabelOpts []string
+	// StorageOpt are per-container driver options (size, inodes).
+	StorageOpt map[string]string
+}
+
+// Container is what the store says of a container's root file system.
+type Container struct {
+	ID, ImageID, LayerID string
+	// Names are the container's names in the store.
+	Names   []string
+	Created time.Time
+	// ProcessLabel and MountLabel are SELinux labels, empty without SELinux.
+	ProcessLabel, MountLabel string
+	// Creator is pod, or empty for another tool's container.
+	Creator string
+}
+
+// metadata is podman's, with our mark.
+type metadata struct {
+	ImageName  string `json:"image-name"`
+	ImageID    string `json:"image-id"`
+	Name       string `json:"name"`
+	CreatedAt  int64  `json:"created-at"`
+	MountLabel string `json:"mountlabel,omitempty"`
+	Creator    string `json:"creator,omitempty"`
+}
+
+// LayerID is the id of the layer of container id. It follows from the
+// container's, so that a layer whose record was never written can be found.
+func LayerID(id string) string {
+	return layerMark + id[:idLength-len(layerMark)]
+}
+
+// CreateContainer makes a layer and a container on the image.
+func (s *Store) CreateContainer(ctx context.Context, opts ContainerOptions) (Container, error) {
+	if err := ctx.Err(); err != nil {
+		return Container{}, err
+	}
+	if len(opts.ID) != idLength {
+		return Container{}, fmt.Errorf("container id %q is not %d digits", opts.ID, idLength)
+	}
+	meta := metadata{
+		ImageName: opts.ImageName, ImageID: opts.ImageID, CreatedAt: time.Now().Unix(), Creator: creator,
+	}
+	if len(opts.Names) > 0 {
+		meta.Name = opts.Names[0]
+	}
+	raw, err := json.Marshal(meta)
+	if err != nil {
+		return Container{}, fmt.Errorf("encode metadata: %w", err)
+	}
+	made, err := s.store.CreateContainer(opts.ID, opts.Names, opts.ImageID, LayerID(opts.ID), string(raw), &cstorage.ContainerOptions{
+		IDMappingOptions: types.IDMappingOptions{
+			HostUIDMapping: len(opts.UIDMap) == 0, HostGIDMapping: len(opts.GIDMap) == 0,
+			UIDMap: idMaps(opts.UIDMap), GIDMap: idMaps(opts.GIDMap),
+		},
+		LabelOpts:  opts.LabelOpts,
+		Volatile:   opts.Volatile,
+		StorageOpt: opts.StorageOpt,
+	})
+	switch {
+	case errors.Is(err, cstorage.ErrDuplicateName):
+		return Container{}, fmt.Errorf("create storage of %s: %w: %s", opts.ID[:12], ErrNameInUse, strings.Join(opts.Names, ", "))
+	case err != nil:
+		return Container{}, translate("create storage of", opts.ID[:12], err)
+	}
+	return describe(made), nil
+}
+
+func idMaps(maps []rspec.LinuxIDMapping) []idtools.IDMap {
+	var out []idtools.IDMap
+	for _, m := range maps {
+		out = append(out, idtools.IDMap{ContainerID: int(m.ContainerID), HostID: int(m.HostID), Size: int(m.Size)})
+	}
+	return out
+}
+
+func describe(c *cstorage.Container) Container {
+	out := Container{
+		ID: c.ID, ImageID: c.ImageID, LayerID: c.LayerID, Names: c.Names, Created: c.Created,
+		ProcessLabel: c.ProcessLabel(), MountLabel: c.MountLabel(),
+	}
+	var meta metadata
+	if strings.Contains(c.Metadata, `"creator"`) && json.Unmarshal([]byte(c.Metadata), &meta) == nil {
+		out.Creator = meta.Creator
+	}
+	return out
+}
+
+// Container returns what the store knows of a container, by id or name.
+func (s *Store) Container(ctx context.Context, id string) (Container, error) {
+	if err := ctx.Err(); err != nil {
+		return Container{}, err
+	}
+	c, err := s.store.Container(id)
+	if err != nil {
+		return Container{}, translate("storage of", id, err)
+	}
+	return describe(c), nil
+}
+
+// Containers lists the containers of the store, those of other tools too.
+func (s *Store) Containers(ctx context.Context) ([]Container, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	all, err := s.store.Containers()
+	if err != nil {
+		return nil, fmt.Errorf("list containers of the store: %w", err)
+	}
+	out := make([]Container, 0, len(all))
+	for i := range all {
+		out = append(out, describe(&all[i]))
+	}
+	return out, nil
+}
+
+// Owned lists the ids of the containers that pod made.
+func (s *Store) Owned(ctx context.Context) ([]string, error) {
+	all, err := s.Containers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, c := range all {
+		if c.Creator == creator {
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids, nil
+}
+
+// Rename gives a container of the store another name.
+func (s *Store) Rename(ctx context.Context, id, name string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := s.store.SetNames(id, []string{name})
+	if errors.Is(err, cstorage.ErrDuplicateName) {
+		return fmt.Errorf("rename %s: %w: %s", id, ErrNameInUse, name)
+	}
+	return translate("rename", id, err)
+}
+
+// Delete removes the container and its layer, or the layer alone when a crash
+// left no more. Mounts of it are undone first. What is gone already is no error.
+func (s *Store) Delete(ctx context.Context, id string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := s.store.DeleteContainer(id)
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, cstorage.ErrNotAContainer) && !errors.Is(err, cstorage.ErrContainerUnknown) {
+		return translate("delete storage of", id, err)
+	}
+	if len(id) != idLength {
+		return nil
+	}
+	return s.DeleteLayer(ctx, LayerID(id))
+}
+
+// DeleteLayer removes a layer of pod's; a layer that is gone is no error.
+func (s *Store) DeleteLayer(ctx context.Context, layer string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !strings.HasPrefix(layer, layerMark) {
+		return fmt.Errorf("layer %s was not made by pod", layer)
+	}
+	err := s.store.DeleteLayer(layer)
+	if err == nil || errors.Is(err, cstorage.ErrLayerUnknown) || errors.Is(err, cstorage.ErrNotALayer) {
+		return nil
+	}
+	return translate("delete layer", layer, err)
+}
+
+// OrphanLayers lists layers of pod's that belong to no container: what a kill
+// between layer and record leaves, and no other call removes. keep, if not nil,
+// spares layers by id (see LayerID). The order of the two reads matters: the
+// library holds the layers' lock until the record is written, so a layer seen
+// here has its record by now, or never will.
+func (s *Store) OrphanLayers(ctx context.Context, keep func(layer string) bool) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	layers, err := s.store.Layers()
+	if err != nil {
+		return nil, fmt.Errorf("list layers: %w", err)
+	}
+	var marked []string
+	parents := map[string]bool{}
+	for i := range layers {
+		parents[layers[i].Parent] = true
+		if strings.HasPrefix(layers[i].ID, layerMark) && !layers[i].ReadOnly {
+			marked = append(marked, layers[i].ID)
+		}
+	}
+	if len(marked) == 0 {
+		return nil, nil
+	}
+	used, err := s.usedLayers()
+	if err != nil {
+		return nil, err
+	}
+	var orphans []string
+	for _, id := range marked {
+		if !used[id] && !parents[id] && (keep == nil || !keep(id)) {
+			orphans = append(orphans, id)
+		}
+	}
+	return orphans, nil
+}
+
+// usedLayers are the top layers of all containers and images.
+func (s *Store) usedLayers() (map[string]bool, error) {
+	containers, err := s.store.Containers()
+	if err != nil {
+		return nil, fmt.Errorf("list containers of the store: %w", err)
+	}
+	images, err := s.store.Images()
+	if err != nil {
+		return nil, fmt.Errorf("list images: %w", err)
+	}
+	used := make(map[string]bool, len(containers)+len(images))
+	for i := range containers {
+		used[containers[i].LayerID] = true
+	}
+	for i := range images {
+		used[images[i].TopLayer] = true
+		for _, layer := range images[i].MappedTopLayers {
+			used[layer] = true
+		}
+	}
+	return used, nil
+}
+
+// Mount mounts the container's root file system and returns where. Mounts are
+// counted; each needs its Unmount.
+func (s *Store) Mount(ctx context.Context, id string) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	label := ""
+	if selinux.GetEnabled() {
+		c, err := s.store.Container(id)
+		if err != nil {
+			return "", translate("mount", id, err)
+		}
+		label = c.MountLabel()
+	}
+	path, err := s.store.Mount(id, label)
+	if errors.Is(err, cstorage.ErrLayerUnknown) {
+		err = cstorage.ErrContainerUnknown
+	}
+	return path, translate("mount", id, err)
+}
+
+// Unmount takes back one Mount, or with force all of them. It says whether the
+// file system is still mounted. What is not mounted is no error.
+func (s *Store) Unmount(ctx context.Context, id string, force bool) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	still, err := s.store.Unmount(id, force)
+	if errors.Is(err, cstorage.ErrLayerNotMounted) || errors.Is(err, cstorage.ErrLayerUnknown) {
+		return false, nil
+	}
+	return still, translate("unmount", id, err)
+}
+
+// Mounted counts the mounts of a container's root file system.
+func (s *Store) Mounted(ctx context.Context, id string) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	count, err := s.store.Mounted(id)
+	if errors.Is(err, cstorage.ErrLayerUnknown) {
+		err = cstorage.ErrContainerUnknown
+	}
+	return count, translate("mounts of", id, err)
+}
+
+// ContainerDir is where files of the container that last are kept.
+func (s *Store) ContainerDir(id string) string {
+	return filepath.Join(s.store.GraphRoot(), s.store.GraphDriverName()+"-containers", id, "userdata")
+}
+
+// RunDir is where files of the container that end with the boot are kept.
+func (s *Store) RunDir(id string) string {
+	return filepath.Join(s.store.RunRoot(), s.store.GraphDriverName()+"-containers", id, "userdata")
+}
+
+// Size is what the container has written over its image, in bytes.
+func (s *Store) Size(ctx context.Context, id string) (int64, error) {
+	c, err := s.Container(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	size, err := s.store.DiffSize("", c.LayerID)
+	return size, translate("size of", id, err)
+}
+
+// Changes lists what the container has changed over its image.
+func (s *Store) Changes(ctx context.Context, id string) ([]archive.Change, error) {
+	c, err := s.Container(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	changes, err := s.store.Changes("", c.LayerID)
+	return changes, translate("changes of", id, err)
+}
+
+// DiffPath is the directory that holds what the container has written, where
+// the driver has one; the root file system itself with vfs.
+func (s *Store) DiffPath(ctx context.Context, id string) (string, error) {
+	c, err := s.Container(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	driver, err := s.store.GraphDriver()
+	if err != nil {
+		return "", fmt.Errorf("driver of the store: %w", err)
+	}
+	data, err := driver.Metadata(c.LayerID)
+	if err != nil {
+		return "", translate("layer of", id, err)
+	}
+	for _, key := range []string{"UpperDir", "MergedDir"} {
+		if data[key] != "" {
+			return data[key], nil
+		}
+	}
+	return filepath.Join(s.store.GraphRoot(), "vfs", "dir", c.LayerID), nil
+}
+
+// DriverData is what inspect shows of the driver: its paths for a container.
+func (s *Store) DriverData(ctx context.Context, id string) (map[string]string, error) {
+	c, err := s.Container(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	driver, err := s.store.GraphDriver()
+	if err != nil {
+		return nil, fmt.Errorf("driver of the store: %w", err)
+	}
+	data, err := driver.Metadata(c.LayerID)
+	if err != nil {
+		return nil, translate("layer of", id, err)
+	}
+	if count, err := s.store.Mounted(c.LayerID); err != nil || count == 0 {
+		delete(data, "MergedDir")
+	}
+	return data, nil
+}
+
+// ImageSizes returns the size of every image, layers shared by several counted
+// for each.
+func (s *Store) ImageSizes(ctx context.Context) (map[string]int64, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	all, err := s.store.MultiList(cstorage.MultiListOptions{Images: true, Layers: true})
+	if err != nil {
+		return nil, fmt.Errorf("list images: %w", err)
+	}
+	layers := make(map[string]*cstorage.Layer, len(all.Layers))
+	for i := range all.Layers {
+		layers[all.Layers[i].ID] = &all.Layers[i]
+	}
+	sizes := make(map[string]int64, len(all.Images))
+	for i := range all.Images {
+		var total int64
+		for _, n := range all.Images[i].BigDataSizes {
+			total += n
+		}
+		for layer := layers[all.Images[i].TopLayer]; layer != nil; layer = layers[layer.Parent] {
+			total += layer.UncompressedSize
+		}
+		sizes[all.Images[i].ID] = total
+	}
+	return sizes, nil
+}

@@ -1,0 +1,152 @@
+// Package storage owns pod's use of containers/storage: where the store is,
+// which driver it has, and the root file systems of containers. Layers and
+// images stay in the format and the places that podman, buildah and skopeo
+// use, so every tool sees the same ones. What an image is, and what a
+// container is beyond its file system, is left to pkg/image and pkg/libpod.
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	cstorage "go.podman.io/storage"
+	"go.podman.io/storage/types"
+)
+
+// Options say which store to open. Zero values mean storage.conf's settings,
+// or the field's defaults.
+type Options struct {
+	// Root and RunRoot are --root and --runroot.
+	Root, RunRoot string
+	// Driver is --storage-driver; naming one drops the configured options,
+	// which belong to another driver.
+	Driver string
+	// DriverOpts are --storage-opt; they replace the configured ones.
+	DriverOpts []string
+	// Rootless says that this process is in its user's own namespace.
+	Rootless bool
+	// UID is the user's id on the host, for messages.
+	UID int
+	// Sync makes layers durable before they are recorded. It costs a syncfs per
+	// layer, containers' layers included: for pull, load, import and build,
+	// never for create and run.
+	Sync bool
+}
+
+// Paths are where a store is.
+type Paths struct {
+	// Root holds layers, images and containers; RunRoot what ends with the boot.
+	Root, RunRoot string
+}
+
+// Store is an open store. It is safe for concurrent use.
+type Store struct {
+	store cstorage.Store
+	conf  types.StoreOptions
+}
+
+// Locate says where the store of opts is, without opening it.
+func Locate(opts Options) (Paths, error) {
+	conf, err := configure(opts)
+	if err != nil {
+		return Paths{}, err
+	}
+	return Paths{Root: conf.GraphRoot, RunRoot: conf.RunRoot}, nil
+}
+
+// Open opens the store, making it if there is none. The warnings are for the
+// user: one line each.
+func Open(ctx context.Context, opts Options) (*Store, []string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	conf, err := configure(opts)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := privateDir(conf.RunRoot, opts.UID); err != nil {
+		return nil, nil, err
+	}
+	warnings, err := chooseDriver(&conf)
+	if err != nil {
+		return nil, nil, err
+	}
+	if opts.Rootless {
+		ignoreOwners(&conf)
+	}
+	if opts.Sync {
+		conf.GraphDriverOptions = withSync(conf)
+	}
+	store, err := cstorage.GetStore(conf)
+	if err != nil {
+		return nil, nil, openError(conf, err)
+	}
+	return &Store{store: store, conf: conf}, warnings, nil
+}
+
+// openError says what is wrong with a store, in one line.
+func openError(conf types.StoreOptions, err error) error {
+	if errors.Is(err, cstorage.ErrDuplicateID) || conf.GraphDriverName == "" {
+		return fmt.Errorf("open store %s: %w", conf.GraphRoot, noSpace(err))
+	}
+	return fmt.Errorf("open store %s with driver %s: %w", conf.GraphRoot, conf.GraphDriverName, noSpace(err))
+}
+
+// withSync returns the driver options with durable layers switched on.
+func withSync(conf types.StoreOptions) []string {
+	key := conf.GraphDriverName + ".sync="
+	if conf.GraphDriverName != "overlay" && conf.GraphDriverName != "vfs" {
+		return conf.GraphDriverOptions
+	}
+	for _, opt := range conf.GraphDriverOptions {
+		if strings.HasPrefix(opt, key) || strings.HasPrefix(opt, ".sync=") {
+			return conf.GraphDriverOptions
+		}
+	}
+	return append(slices.Clone(conf.GraphDriverOptions), key+"filesystem")
+}
+
+// Synced opens the same store again with durable layers. The library would hand
+// out the first object again, so that one leaves its list; both may be used,
+// they share their locks.
+func (s *Store) Synced() (*Store, error) {
+	conf := s.conf
+	conf.GraphDriverName = s.store.GraphDriverName()
+	conf.GraphDriverOptions = withSync(conf)
+	if slices.Equal(conf.GraphDriverOptions, s.conf.GraphDriverOptions) {
+		return s, nil
+	}
+	s.store.Free()
+	store, err := cstorage.GetStore(conf)
+	if err != nil {
+		return nil, openError(conf, err)
+	}
+	return &Store{store: store, conf: conf}, nil
+}
+
+// Close forgets the store. Mounts stay: they belong to containers.
+func (s *Store) Close() error {
+	s.store.Free()
+	return nil
+}
+
+// Library is the library's store, for pkg/image and pkg/build.
+func (s *Store) Library() cstorage.Store { return s.store }
+
+// Root is the graph root, RunRoot what ends with the boot.
+func (s *Store) Root() string { return s.store.GraphRoot() }
+
+// RunRoot is the directory of what ends with the boot.
+func (s *Store) RunRoot() string { return s.store.RunRoot() }
+
+// Driver is the name of the driver in use.
+func (s *Store) Driver() string { return s.store.GraphDriverName() }
+
+// DriverOptions are the driver's options, as KEY=VALUE.
+func (s *Store) DriverOptions() []string { return s.store.GraphOptions() }
+
+// Status is the driver's own description, for `pod info`.
+func (s *Store) Status() ([][2]string, error) { return s.store.Status() }
