@@ -1,0 +1,119 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestReport(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		events []string
+		want   counts
+		says   []string
+		hides  []string
+	}{
+		"a parent counts as its subtests": {
+			events: []string{
+				`{"Action":"run","Package":"p","Test":"A"}`,
+				`{"Action":"run","Package":"p","Test":"A/x"}`,
+				`{"Action":"run","Package":"p","Test":"A/y"}`,
+				`{"Action":"pass","Package":"p","Test":"A/x"}`,
+				`{"Action":"skip","Package":"p","Test":"A/y"}`,
+				`{"Action":"pass","Package":"p","Test":"A"}`,
+				`{"Action":"pass","Package":"p","Elapsed":1.5}`,
+			},
+			want: counts{Passed: 1, Skipped: 1},
+			says: []string{"pass p: 1 passed, 0 failed, 1 skipped (1.5s)"},
+		},
+		"output of a failed test is shown, of a passed one not": {
+			events: []string{
+				`{"Action":"run","Package":"p","Test":"A"}`,
+				`{"Action":"output","Package":"p","Test":"A","Output":"quiet\n"}`,
+				`{"Action":"pass","Package":"p","Test":"A"}`,
+				`{"Action":"run","Package":"p","Test":"B"}`,
+				`{"Action":"output","Package":"p","Test":"B","Output":"=== RUN   B\n"}`,
+				`{"Action":"output","Package":"p","Test":"B","Output":"loud\n"}`,
+				`{"Action":"fail","Package":"p","Test":"B"}`,
+				`{"Action":"fail","Package":"p"}`,
+			},
+			want:  counts{Passed: 1, Failed: 1},
+			says:  []string{"fail p B", "    loud"},
+			hides: []string{"quiet", "=== RUN"},
+		},
+		"a build that fails is one failure": {
+			events: []string{
+				`{"Action":"build-output","ImportPath":"p [p.test]","Output":"x.go:1: bad\n"}`,
+				`{"Action":"build-fail","ImportPath":"p [p.test]"}`,
+				`{"Action":"fail","Package":"p","FailedBuild":"p [p.test]"}`,
+			},
+			want: counts{Failed: 1},
+			says: []string{"x.go:1: bad"},
+		},
+		"a parent that fails by itself": {
+			events: []string{
+				`{"Action":"run","Package":"p","Test":"A"}`,
+				`{"Action":"run","Package":"p","Test":"A/x"}`,
+				`{"Action":"pass","Package":"p","Test":"A/x"}`,
+				`{"Action":"output","Package":"p","Test":"A","Output":"leak\n"}`,
+				`{"Action":"fail","Package":"p","Test":"A"}`,
+			},
+			want: counts{Passed: 1, Failed: 1},
+			says: []string{"leak"},
+		},
+		"a binary that dies fails what was running": {
+			events: []string{
+				`{"Action":"run","Package":"p","Test":"A"}`,
+				`{"Action":"output","Package":"p","Test":"A","Output":"half\n"}`,
+				`testhost: killed`,
+			},
+			want: counts{Failed: 1},
+			says: []string{"p A (did not end)", "half", "testhost: killed"},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var out strings.Builder
+			got, err := report(strings.NewReader(strings.Join(tc.events, "\n")+"\n"), &out, false)
+			if err != nil || got != tc.want {
+				t.Errorf("got %v, %v; want %v\n%s", got, err, tc.want, out.String())
+			}
+			for _, s := range tc.says {
+				if !strings.Contains(out.String(), s) {
+					t.Errorf("does not say %q:\n%s", s, out.String())
+				}
+			}
+			for _, s := range tc.hides {
+				if strings.Contains(out.String(), s) {
+					t.Errorf("says %q:\n%s", s, out.String())
+				}
+			}
+		})
+	}
+}
+
+func TestAddUp(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	one, two := filepath.Join(dir, "one"), filepath.Join(dir, "two")
+	if err := (counts{Passed: 3, Skipped: 1}).save(one); err != nil {
+		t.Fatal(err)
+	}
+	if err := (counts{Passed: 2, Failed: 1}).save(two); err != nil {
+		t.Fatal(err)
+	}
+	got, err := addUp([]string{one, two})
+	if want := (counts{5, 1, 1}); err != nil || got != want {
+		t.Errorf("got %v, %v; want %v", got, err, want)
+	}
+	if err := os.Remove(two); err != nil {
+		t.Fatal(err)
+	}
+	got, err = addUp([]string{one, two})
+	if err == nil || got.Failed != 1 {
+		t.Errorf("a missing part: got %v, %v; want a failure and an error", got, err)
+	}
+}
