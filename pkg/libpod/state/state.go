@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/rootless-pod/pod/internal/process"
 	"github.com/rootless-pod/pod/pkg/specgen"
 )
 
@@ -92,11 +93,7 @@ type Run struct {
 }
 
 // Process names a process so that a recycled pid is never mistaken for it.
-type Process struct {
-	PID int `json:"pid"`
-	// Start is field 22 of /proc/PID/stat, in clock ticks since boot (proc(5)).
-	Start uint64 `json:"start"`
-}
+type Process = process.ID
 
 // Exec is a session of exec in a container; it lives in the run directory.
 type Exec struct {
