@@ -1,0 +1,48 @@
+package rootless
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+// ExecError is a command that could not be executed, with the exit code the
+// field gives it: 127 when there is no such command, 126 when it cannot be run.
+type ExecError struct {
+	Name string
+	Code int
+	Err  error
+}
+
+func (e *ExecError) Error() string { return fmt.Sprintf("execute %s: %v", e.Name, e.Err) }
+
+func (e *ExecError) Unwrap() error { return e.Err }
+
+// Exec replaces the process by a command in the namespaces the process is in
+// (pod unshare); without one, by the user's shell. It returns only on failure,
+// always an *ExecError.
+func Exec(argv, env []string) error {
+	if len(argv) == 0 {
+		shell := os.Getenv("SHELL")
+		if shell == "" {
+			shell = "/bin/sh"
+		}
+		argv = []string{shell}
+	}
+	path, err := exec.LookPath(argv[0])
+	if err == nil {
+		err = syscall.Exec(path, argv, env)
+	}
+	code := 126
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, exec.ErrNotFound) {
+		code = 127
+	}
+	var wrapped *exec.Error // repeats the name, which we say
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	return &ExecError{Name: argv[0], Code: code, Err: err}
+}
