@@ -1,0 +1,69 @@
+// Package timeparse reads the times of --since, --until and until= filters.
+package timeparse
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Side says which way a bare duration points.
+type Side bool
+
+// Past is the side of --since: "10m" is ten minutes ago. Future is that of
+// --until of events and logs: "10m" is ten minutes from now.
+const (
+	Past   Side = false
+	Future Side = true
+)
+
+// Parse reads a moment: RFC 3339, a date with or without a time (in the local
+// zone), seconds since 1970 with or without a fraction, or a duration from now.
+func Parse(s string, now time.Time, side Side) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02Z07:00"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	for _, layout := range []string{
+		"2006-01-02T15:04:05.999999999", "2006-01-02T15:04", "2006-01-02",
+		"2006-01-02 15:04:05.999999999", "2006-01-02 15:04",
+		"2006-01-02 15:04:05.999999999 -0700 MST", // what events prints
+	} {
+		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	if t, ok := unix(s); ok {
+		return t, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("unable to interpret time value %q: give RFC 3339, a date, seconds since 1970 or a duration such as 10m", s)
+	}
+	if side == Past {
+		d = -d
+	}
+	return now.Add(d), nil
+}
+
+// unix reads seconds since 1970. The fraction is read as digits: a float has
+// too few of them for nanoseconds.
+func unix(s string) (time.Time, bool) {
+	whole, fraction, _ := strings.Cut(s, ".")
+	seconds, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil || seconds > math.MaxInt64/int64(time.Second) || len(fraction) > 9 {
+		return time.Time{}, false
+	}
+	var nano int64
+	if fraction != "" {
+		n, err := strconv.ParseUint(fraction+strings.Repeat("0", 9-len(fraction)), 10, 32)
+		if err != nil {
+			return time.Time{}, false
+		}
+		nano = int64(n)
+	}
+	return time.Unix(seconds, nano), true
+}

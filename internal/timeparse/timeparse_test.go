@@ -1,0 +1,42 @@
+package timeparse
+
+import (
+	"testing"
+	"time"
+)
+
+func TestParse(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	local := func(nano int, clock ...int) time.Time {
+		return time.Date(2026, 11, 21, clock[0], clock[1], clock[2], nano, time.Local)
+	}
+	tests := []struct {
+		in   string
+		side Side
+		want time.Time
+	}{
+		{"2026-11-21T10:20:30Z", Past, time.Date(2026, 11, 21, 10, 20, 30, 0, time.UTC)},
+		{"2026-11-21T10:20:30.123456789+02:00", Past, time.Date(2026, 11, 21, 8, 20, 30, 123456789, time.UTC)},
+		{"2026-11-21T10:20Z", Past, time.Date(2026, 11, 21, 10, 20, 0, 0, time.UTC)},
+		{"2026-11-21T10:20:30", Past, local(0, 10, 20, 30)},
+		{"2026-11-21 10:20:30.5", Past, local(500_000_000, 10, 20, 30)},
+		{"2026-11-21", Past, local(0, 0, 0, 0)},
+		{"2026-11-21 10:20:30.25 +0000 UTC", Past, time.Date(2026, 11, 21, 10, 20, 30, 250_000_000, time.UTC)},
+		{"1700000000", Past, time.Unix(1700000000, 0)},
+		{"1700000000.000000001", Past, time.Unix(1700000000, 1)},
+		{"10m", Past, now.Add(-10 * time.Minute)},
+		{"10m", Future, now.Add(10 * time.Minute)},
+		{"-1h30m", Future, now.Add(-90 * time.Minute)},
+	}
+	for _, tt := range tests {
+		got, err := Parse(tt.in, now, tt.side)
+		if err != nil || !got.Equal(tt.want) {
+			t.Errorf("Parse(%q) = %v, %v; want %v", tt.in, got, err, tt.want)
+		}
+	}
+	for _, in := range []string{"", "yesterday", "10", "1.2.3", "99999999999999999999", "1.-5", "2026-13-01"} {
+		if got, err := Parse(in, now, Past); err == nil && in != "10" {
+			t.Errorf("Parse(%q) = %v, want an error", in, got)
+		}
+	}
+}
