@@ -33,8 +33,10 @@ type ContainerOptions struct {
 	// ImageID is the image below; empty for an empty root file system.
 	ImageID   string
 	ImageName string
-	// Names are those in the store; other tools see them.
-	Names []string
+	// Name is the name in the store, which other tools see too; empty for none.
+	Name string
+	// Created is when the container was made; now, if zero.
+	Created time.Time
 	// Volatile containers may be lost with the machine's power: nothing of them
 	// is synced.
 	Volatile bool
@@ -75,24 +77,28 @@ func LayerID(id string) string {
 }
 
 // CreateContainer makes a layer and a container on the image.
-func (s *Store) CreateContainer(ctx context.Context, opts ContainerOptions) (Container, error) {
+func (s *Store) CreateContainer(ctx context.Context, opts ContainerOptions) error {
 	if err := ctx.Err(); err != nil {
-		return Container{}, err
+		return err
 	}
 	if len(opts.ID) != idLength {
-		return Container{}, fmt.Errorf("container id %q is not %d digits", opts.ID, idLength)
+		return fmt.Errorf("container id %q is not %d digits", opts.ID, idLength)
+	}
+	if opts.Created.IsZero() {
+		opts.Created = time.Now()
 	}
 	meta := metadata{
-		ImageName: opts.ImageName, ImageID: opts.ImageID, CreatedAt: time.Now().Unix(), Creator: creator,
+		ImageName: opts.ImageName, ImageID: opts.ImageID, Name: opts.Name, CreatedAt: opts.Created.Unix(), Creator: creator,
 	}
-	if len(opts.Names) > 0 {
-		meta.Name = opts.Names[0]
+	var names []string
+	if opts.Name != "" {
+		names = []string{opts.Name}
 	}
 	raw, err := json.Marshal(meta)
 	if err != nil {
-		return Container{}, fmt.Errorf("encode metadata: %w", err)
+		return fmt.Errorf("encode metadata: %w", err)
 	}
-	made, err := s.store.CreateContainer(opts.ID, opts.Names, opts.ImageID, LayerID(opts.ID), string(raw), &cstorage.ContainerOptions{
+	_, err = s.store.CreateContainer(opts.ID, names, opts.ImageID, LayerID(opts.ID), string(raw), &cstorage.ContainerOptions{
 		IDMappingOptions: types.IDMappingOptions{
 			HostUIDMapping: len(opts.UIDMap) == 0, HostGIDMapping: len(opts.GIDMap) == 0,
 			UIDMap: idMaps(opts.UIDMap), GIDMap: idMaps(opts.GIDMap),
@@ -101,13 +107,10 @@ func (s *Store) CreateContainer(ctx context.Context, opts ContainerOptions) (Con
 		Volatile:   opts.Volatile,
 		StorageOpt: opts.StorageOpt,
 	})
-	switch {
-	case errors.Is(err, cstorage.ErrDuplicateName):
-		return Container{}, fmt.Errorf("create storage of %s: %w: %s", opts.ID[:12], ErrNameInUse, strings.Join(opts.Names, ", "))
-	case err != nil:
-		return Container{}, translate("create storage of", opts.ID[:12], err)
+	if errors.Is(err, cstorage.ErrDuplicateName) {
+		return fmt.Errorf("create storage of %s: %w: %s", opts.ID[:12], ErrNameInUse, opts.Name)
 	}
-	return describe(made), nil
+	return translate("create storage of", opts.ID[:12], err)
 }
 
 func idMaps(maps []rspec.LinuxIDMapping) []idtools.IDMap {
