@@ -1,0 +1,107 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// A condition returns why it does not hold, or "" when it does.
+func conditions() map[string]func() string {
+	return map[string]func() string{
+		"systemd": func() string {
+			return exists(filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "systemd", "private"), "no systemd user manager")
+		},
+		"journald": func() string { return exists("/run/systemd/journal/socket", "no journald") },
+		"cgroup2": func() string {
+			return exists("/sys/fs/cgroup/cgroup.controllers", "cgroup v2 is not mounted at /sys/fs/cgroup")
+		},
+		"controllers": func() string {
+			data, _ := os.ReadFile(filepath.Join("/sys/fs/cgroup", ownCgroup(), "cgroup.controllers"))
+			if !strings.Contains(string(data), "memory") || !strings.Contains(string(data), "pids") {
+				return "the memory and pids controllers are not delegated to this user"
+			}
+			return ""
+		},
+		"tun":  func() string { return writable("/dev/net/tun") },
+		"fuse": func() string { return writable("/dev/fuse") },
+		"root": func() string {
+			if os.Geteuid() != 0 {
+				return "not root"
+			}
+			return ""
+		},
+		"podman":    program("podman"),
+		"buildah":   program("buildah"),
+		"skopeo":    program("skopeo"),
+		"crun":      program("crun"),
+		"runc":      program("runc"),
+		"catatonit": program("catatonit"),
+		"strace":    program("strace"),
+	}
+}
+
+func exists(path, otherwise string) string {
+	if _, err := os.Stat(path); err != nil {
+		return otherwise
+	}
+	return ""
+}
+
+func writable(path string) string {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err.Error()
+	}
+	_ = f.Close()
+	return ""
+}
+
+func program(name string) func() string {
+	return func() string {
+		if _, err := exec.LookPath(name); err != nil {
+			return name + " is not installed"
+		}
+		return ""
+	}
+}
+
+// ownCgroup is this process's path in the v2 tree.
+func ownCgroup() string {
+	data, _ := os.ReadFile("/proc/self/cgroup")
+	for line := range strings.Lines(string(data)) {
+		if path, ok := strings.CutPrefix(line, "0::"); ok {
+			return strings.TrimSpace(path)
+		}
+	}
+	return ""
+}
+
+// condition answers [name] in scripts.
+func condition(name string) (bool, error) {
+	check := conditions()[name]
+	if check == nil {
+		return false, fmt.Errorf("unknown condition %s", name)
+	}
+	return check() == "", nil
+}
+
+// require COND... skips the script unless all hold, and says why.
+func require(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: require CONDITION...")
+	}
+	for _, name := range args {
+		check := conditions()[name]
+		if check == nil {
+			ts.Fatalf("unknown condition %s", name)
+		}
+		if reason := check(); reason != "" {
+			boxOf(ts).t.Skip("skip: needs " + name + ": " + reason)
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package e2e
+
+import (
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var (
+	userKind = flag.String("user-kind", "", "who runs the scripts: subid (a user with sub-ids), nosubid or root")
+	pattern  = flag.String("run-scripts", "", "run only the scripts whose noun/name matches this `regexp`")
+	chatty   = flag.Bool("chatty", false, "log every command of every script")
+	timeout  = flag.Duration("script-timeout", 2*time.Minute, "how long one script may take")
+)
+
+func TestScripts(t *testing.T) {
+	if *userKind == "" {
+		t.Skip("skip: needs a host with pod installed; run make e2e")
+	}
+	if _, err := exec.LookPath("pod"); err != nil {
+		t.Fatal("pod is not installed: ", err)
+	}
+	match, err := regexp.Compile(*pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Work directories must be on a real disk: /tmp may be an overlay or small.
+	t.Setenv("GOTMPDIR", "/var/tmp")
+	t.Run("all", func(t *testing.T) {
+		for _, file := range scripts(t) {
+			name := strings.TrimSuffix(strings.TrimPrefix(file, "testdata/"), ".txtar")
+			if !match.MatchString(name) {
+				continue
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				runScript(t, file)
+			})
+		}
+	})
+}
+
+// scripts lists the scripts for this kind of user: testdata/nosubid and
+// testdata/root are for theirs, all other folders for a user with sub-ids.
+func scripts(t *testing.T) []string {
+	t.Helper()
+	special := map[string]bool{"nosubid": true, "root": true}
+	all, err := filepath.Glob("testdata/*/*.txtar")
+	if err != nil || len(all) == 0 {
+		t.Fatalf("no scripts in testdata (%v); start in test/e2e", err)
+	}
+	var files []string
+	for _, file := range all {
+		noun := filepath.Base(filepath.Dir(file))
+		if noun == *userKind || (*userKind == "subid" && !special[noun]) {
+			files = append(files, file)
+		}
+	}
+	return files
+}
+
+func runScript(t *testing.T, file string) {
+	t.Helper()
+	testscript.RunT(&scriptT{t}, testscript.Params{
+		Files:              []string{file},
+		Setup:              func(env *testscript.Env) error { return setup(t, env) },
+		Cmds:               commands(),
+		Condition:          condition,
+		RequireUniqueNames: true,
+		Deadline:           time.Now().Add(*timeout),
+	})
+}
+
+// scriptT runs one script in the test it belongs to, with its own deadline:
+// testscript itself would give the same one to all scripts of a call.
+type scriptT struct{ *testing.T }
+
+func (t *scriptT) Run(_ string, f func(testscript.T)) { f(t) }
+func (t *scriptT) Parallel()                          {}
+func (t *scriptT) Verbose() bool                      { return *chatty }
+
+// Skip marks the reason for test/summary to find.
+func (t *scriptT) Skip(reason ...any) { t.T.Skip(append([]any{"skip:"}, reason...)...) }
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// What a container inherits as umask shows in its files.
+	setUmask()
+	os.Exit(m.Run())
+}

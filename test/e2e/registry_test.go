@@ -1,0 +1,166 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/pem"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// registry [-tls] [-auth USER:PASSWORD] [-lies] starts a registry on loopback
+// that lives as long as the script, and puts its address into $REGISTRY. A
+// plain one is put into the user's registries.conf.d as insecure. With -tls
+// its certificate is in $WORK/certs/ca.crt, for --cert-dir. With -lies every
+// blob it serves has a flipped bit.
+func registryCommand(ts *testscript.TestScript, neg bool, args []string) {
+	flags := flag.NewFlagSet("registry", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	tls := flags.Bool("tls", false, "")
+	auth := flags.String("auth", "", "")
+	lies := flags.Bool("lies", false, "")
+	if err := flags.Parse(args); err != nil || neg || flags.NArg() != 0 {
+		ts.Fatalf("usage: registry [-tls] [-auth USER:PASSWORD] [-lies]")
+	}
+	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	boxOf(ts).registry = handler // images are pushed past password and TLS
+	if *lies {
+		handler = lying(handler)
+	}
+	if *auth != "" {
+		handler = guarded(handler, *auth)
+	}
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	if *tls {
+		server.StartTLS()
+		ts.Check(os.MkdirAll(ts.MkAbs("certs"), 0o755))
+		block := &pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}
+		ts.Check(os.WriteFile(ts.MkAbs("certs/ca.crt"), pem.EncodeToMemory(block), 0o600))
+	} else {
+		server.Start()
+	}
+	ts.Defer(server.Close)
+	address := server.Listener.Addr().String()
+	ts.Setenv("REGISTRY", address)
+	if !*tls {
+		dir := filepath.Join(ts.Getenv("HOME"), ".config/containers/registries.conf.d")
+		ts.Check(os.MkdirAll(dir, 0o755))
+		conf := fmt.Sprintf("[[registry]]\nlocation = %q\ninsecure = true\n", address)
+		ts.Check(os.WriteFile(filepath.Join(dir, "e2e.conf"), []byte(conf), 0o600))
+	}
+}
+
+func guarded(next http.Handler, credentials string) http.Handler {
+	wantUser, wantPassword, _ := strings.Cut(credentials, ":")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, ok := r.BasicAuth()
+		if !ok || user != wantUser || password != wantPassword {
+			w.Header().Set("WWW-Authenticate", `Basic realm="e2e"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// lying damages blobs on their way out, as a broken disk or proxy would.
+func lying(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet || !strings.Contains(r.URL.Path, "/blobs/sha256:") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		reply := httptest.NewRecorder()
+		next.ServeHTTP(reply, r)
+		body := reply.Body.Bytes()
+		if len(body) > 0 {
+			body[len(body)-1] ^= 1
+		}
+		for key, values := range reply.Header() {
+			w.Header()[key] = values
+		}
+		w.WriteHeader(reply.Code)
+		_, _ = w.Write(body)
+	})
+}
+
+// push puts an image into the script's registry.
+func push(ts *testscript.TestScript, img v1.Image, ref string) error {
+	handler := boxOf(ts).registry
+	if handler == nil {
+		return fmt.Errorf("push %s: start a registry first", ref)
+	}
+	repo, tag, ok := strings.Cut(ref, ":")
+	if !ok {
+		tag = "latest"
+	}
+	layers, err := img.Layers()
+	if err != nil {
+		return err
+	}
+	for _, layer := range layers {
+		blob, err := layer.Compressed()
+		if err != nil {
+			return err
+		}
+		data, err := io.ReadAll(blob)
+		if err != nil {
+			return err
+		}
+		if err := putBlob(handler, repo, data); err != nil {
+			return err
+		}
+	}
+	config, err := img.RawConfigFile()
+	if err != nil {
+		return err
+	}
+	if err := putBlob(handler, repo, config); err != nil {
+		return err
+	}
+	manifest, err := img.RawManifest()
+	if err != nil {
+		return err
+	}
+	kind, err := img.MediaType()
+	if err != nil {
+		return err
+	}
+	return send(handler, http.MethodPut, "/v2/"+repo+"/manifests/"+tag, string(kind), manifest)
+}
+
+func putBlob(handler http.Handler, repo string, data []byte) error {
+	sum := sha256.Sum256(data)
+	query := url.Values{"digest": {"sha256:" + hex.EncodeToString(sum[:])}}
+	return send(handler, http.MethodPost, "/v2/"+repo+"/blobs/uploads/?"+query.Encode(), "application/octet-stream", data)
+}
+
+func send(handler http.Handler, method, path, kind string, data []byte) error {
+	req, err := http.NewRequestWithContext(context.Background(), method, path, bytes.NewReader(data))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", kind)
+	reply := httptest.NewRecorder()
+	handler.ServeHTTP(reply, req)
+	if reply.Code/100 != 2 {
+		return fmt.Errorf("%s %s: %d %s", method, path, reply.Code, reply.Body)
+	}
+	return nil
+}
