@@ -59,7 +59,11 @@ type Process struct {
 	// Env holds NAME=VALUE pairs, later ones winning. They are complete: the
 	// command line has resolved `-e NAME` against the host already.
 	Env []string `json:"env,omitempty"`
-	// UnsetEnv names image variables to drop; UnsetEnvAll drops all of them.
+	// EnvDefaults are NAME=VALUE pairs below those of the image: the host's
+	// proxy settings (--http-proxy) or its whole environment (--env-host).
+	EnvDefaults []string `json:"env_defaults,omitempty"`
+	// UnsetEnv names variables of the image and the defaults to drop;
+	// UnsetEnvAll drops all of them.
 	UnsetEnv    []string `json:"unset_env,omitempty"`
 	UnsetEnvAll bool     `json:"unset_env_all,omitempty"`
 	// WorkDir is the working directory; empty means the image's, or "/".
@@ -190,8 +194,8 @@ type Storage struct {
 	Mounts []Mount `json:"mounts,omitempty"`
 	// VolumesFrom are CONTAINER[:ro|rw|z].
 	VolumesFrom []string `json:"volumes_from,omitempty"`
-	// ImageVolume says what a VOLUME of the image becomes: anonymous (""),
-	// tmpfs or ignore.
+	// ImageVolume says what a VOLUME of the image becomes: anonymous ("", also
+	// called bind), tmpfs or ignore.
 	ImageVolume string `json:"image_volume,omitempty"`
 }
 
@@ -245,6 +249,8 @@ type Facts struct {
 	RootfsPath string
 	// Rootless, InUserNS: no real root here; some mounts and devices differ.
 	Rootless bool
+	// SingleID: pod's own user namespace maps one id only, for want of sub-ids.
+	SingleID bool
 	// UIDMap and GIDMap are set when the container gets a user namespace of its
 	// own below pod's.
 	UIDMap, GIDMap []rspec.LinuxIDMapping
@@ -256,11 +262,19 @@ type Facts struct {
 	Home     string
 	// DefaultCapabilities as of containers.conf, CAP_ prefix.
 	DefaultCapabilities []string
-	// Bounding are the capabilities pod itself holds; others cannot be given.
+	// Bounding are the capabilities pod itself holds (in its user namespace),
+	// CAP_ prefix; others cannot be given.
 	Bounding []string
 	// Seccomp is the compiled profile, nil when unconfined or unsupported.
 	Seccomp *rspec.LinuxSeccomp
-	// DefaultUlimits, as NAME=SOFT:HARD, and the hard limits pod has.
+	// ProcessLabel and MountLabel are SELinux labels; empty without SELinux.
+	ProcessLabel, MountLabel string
+	// MaskedPaths are masked besides the default ones.
+	MaskedPaths []string
+	// OOMScoreAdj is pod's own; without privileges it can only be raised.
+	OOMScoreAdj int
+	// DefaultUlimits, as NAME=SOFT:HARD, are clamped to MaxUlimits, the hard
+	// limits pod has, by lower-case name (nofile, nproc, …).
 	DefaultUlimits []string
 	MaxUlimits     map[string]uint64
 	// DefaultPidsLimit is applied when the user has no wish and CanPids.
@@ -270,9 +284,13 @@ type Facts struct {
 	// CgroupsPath is the runtime's cgroupsPath; empty: the cgroup manager is
 	// none, no path and no limits are given.
 	CgroupsPath string
+	// NoSwapLimit: the kernel does not account swap (no memory.swap.max).
+	NoSwapLimit bool
 	// CgroupV2 says whether /sys/fs/cgroup is unified.
 	CgroupV2 bool
-	// NetNS is the path of the network namespace; "host" means none is made.
+	// NetNS is the path of the network namespace; "host" means none is made,
+	// empty lets the runtime make one (which then belongs to the container's
+	// own user namespace, if it has one).
 	NetNS string
 	// PIDNS, IPCNS, UTSNS, CgroupNS: resolved paths for container: and ns:.
 	PIDNS, IPCNS, UTSNS, CgroupNS string
@@ -283,9 +301,15 @@ type Facts struct {
 	Binds []rspec.Mount
 	// Volumes maps a volume name to its directory on the host.
 	Volumes map[string]string
-	// HostDevices lists the device nodes of the host (privileged as root).
+	// MountSources maps the destination of a mount to the host path to bind
+	// there, when that is not plainly its source: a resolved sub-path, an
+	// overlay (option O).
+	MountSources map[string]string
+	// HostDevices are the device nodes of the host, by host path: all of them
+	// when privileged, those of --device otherwise. The runtime makes the
+	// standard ones (null, zero, …) by itself.
 	HostDevices []rspec.LinuxDevice
-	// InitPath is where the init binary is inside the container.
+	// InitPath is where the init binary is inside the container; empty means
+	// /run/podman-init, the field's place for it.
 	InitPath string
-	// HasTTY5 etc. stay out: the runtime makes the standard devices.
 }

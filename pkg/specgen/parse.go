@@ -1,0 +1,274 @@
+package specgen
+
+import (
+	"fmt"
+	"math"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/docker/go-units"
+	"github.com/moby/sys/signal"
+)
+
+var nameRE = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+
+// CheckName tests the name of a container or volume.
+func CheckName(name string) error {
+	if !nameRE.MatchString(name) {
+		return fmt.Errorf("invalid name %q: it must match [a-zA-Z0-9][a-zA-Z0-9_.-]*", name)
+	}
+	return nil
+}
+
+// ParseSize reads a number of bytes with an optional unit b, k, m, g, t or p
+// (powers of 1024).
+func ParseSize(s string) (int64, error) {
+	n, err := units.RAMInBytes(s)
+	if err != nil || n < 0 || n == math.MaxInt64 {
+		return 0, fmt.Errorf("invalid size %q: it must be NUMBER[b|k|m|g]", s)
+	}
+	return n, nil
+}
+
+// ParseSignal reads the name (with or without SIG) or the number of a signal.
+func ParseSignal(s string) (syscall.Signal, error) {
+	sig, err := signal.ParseSignal(s)
+	if err != nil || sig < 1 || sig > 64 {
+		return 0, fmt.Errorf("invalid signal %q", s)
+	}
+	return sig, nil
+}
+
+// ParseRestart reads a restart policy: no, always, unless-stopped or
+// on-failure[:MAX].
+func ParseRestart(s string) (policy string, retries uint, err error) {
+	policy, limit, hasLimit := strings.Cut(s, ":")
+	switch policy {
+	case "", "no", "always", "unless-stopped", "on-failure":
+	default:
+		return "", 0, fmt.Errorf("invalid restart policy %q: it must be no, always, unless-stopped or on-failure[:MAX]", s)
+	}
+	if !hasLimit {
+		return policy, 0, nil
+	}
+	if policy != "on-failure" {
+		return "", 0, fmt.Errorf("invalid restart policy %q: only on-failure takes a number of retries", s)
+	}
+	n, err := strconv.ParseUint(limit, 10, 31)
+	if err != nil {
+		return "", 0, fmt.Errorf("invalid restart policy %q: %q is not a number of retries", s, limit)
+	}
+	return policy, uint(n), nil
+}
+
+// ParseUser splits UID|NAME[:GID|GROUP].
+func ParseUser(s string) (user, group string, err error) {
+	user, group, hasGroup := strings.Cut(s, ":")
+	if hasControl(s) || strings.Contains(group, ":") || (user == "" && group == "") || (hasGroup && group == "" && user == "") {
+		return "", "", fmt.Errorf("invalid user %q: it must be NAME|UID[:GROUP|GID]", s)
+	}
+	return user, group, nil
+}
+
+// UserNS is a parsed --userns.
+type UserNS struct {
+	// Mode is "" (pod's own), host or keep-id.
+	Mode string
+	// UID and GID are where keep-id puts the user; nil means his own.
+	UID, GID *uint32
+}
+
+// ParseUserNS reads Spaces.User: "", host or keep-id[:uid=N,gid=N].
+func ParseUserNS(s string) (UserNS, error) {
+	mode, opts, hasOpts := strings.Cut(s, ":")
+	u := UserNS{Mode: mode}
+	switch mode {
+	case "", "host":
+		if hasOpts {
+			return UserNS{}, fmt.Errorf("invalid user namespace %q", s)
+		}
+		return u, nil
+	case "keep-id":
+	case "auto", "nomap", "container", "ns", "private":
+		return UserNS{}, unsupported("--userns=%s", mode)
+	default:
+		return UserNS{}, fmt.Errorf("invalid user namespace %q: it must be host or keep-id[:uid=N,gid=N]", s)
+	}
+	if !hasOpts {
+		return u, nil
+	}
+	for o := range strings.SplitSeq(opts, ",") {
+		key, value, _ := strings.Cut(o, "=")
+		if key == "size" {
+			return UserNS{}, unsupported("--userns=keep-id:size")
+		}
+		n, err := strconv.ParseUint(value, 10, 31)
+		if err != nil || (key != "uid" && key != "gid") {
+			return UserNS{}, fmt.Errorf("invalid user namespace option %q: it must be uid=N or gid=N", o)
+		}
+		id := uint32(n)
+		if key == "uid" {
+			u.UID = &id
+		} else {
+			u.GID = &id
+		}
+	}
+	return u, nil
+}
+
+// Ulimit is a parsed --ulimit; math.MaxUint64 is unlimited.
+type Ulimit struct {
+	Name       string
+	Soft, Hard uint64
+}
+
+// ParseUlimit reads NAME=SOFT[:HARD]; -1 is unlimited.
+func ParseUlimit(s string) (Ulimit, error) {
+	name, value, _ := strings.Cut(s, "=")
+	u := Ulimit{Name: strings.TrimPrefix(strings.ToLower(name), "rlimit_")}
+	switch u.Name {
+	case "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc",
+		"rss", "rtprio", "rttime", "sigpending", "stack":
+	default:
+		return Ulimit{}, fmt.Errorf("invalid ulimit %q: unknown name %q", s, name)
+	}
+	soft, hard, hasHard := strings.Cut(value, ":")
+	if !hasHard {
+		hard = soft
+	}
+	var err error
+	if u.Soft, err = parseLimit(soft); err == nil {
+		u.Hard, err = parseLimit(hard)
+	}
+	if err != nil {
+		return Ulimit{}, fmt.Errorf("invalid ulimit %q: it must be NAME=SOFT[:HARD]", s)
+	}
+	if u.Soft > u.Hard {
+		return Ulimit{}, fmt.Errorf("invalid ulimit %q: the soft limit is above the hard limit", s)
+	}
+	return u, nil
+}
+
+func parseLimit(s string) (uint64, error) {
+	if s == "-1" || s == "unlimited" {
+		return math.MaxUint64, nil
+	}
+	return strconv.ParseUint(s, 10, 64)
+}
+
+// ParseLogOpts applies values of --log-opt: path=, tag=, max-size=.
+func ParseLogOpts(opts []string, log *Log) error {
+	for _, o := range opts {
+		key, value, ok := strings.Cut(o, "=")
+		if !ok || value == "" {
+			return fmt.Errorf("invalid log option %q: it must be KEY=VALUE", o)
+		}
+		switch key {
+		case "path":
+			log.Path = value
+		case "tag":
+			log.Tag = value
+		case "max-size":
+			n, err := ParseSize(value)
+			if err != nil {
+				return fmt.Errorf("log option max-size: %w", err)
+			}
+			log.MaxSize = n
+		case "label", "labels", "env", "max-file":
+			return unsupported("--log-opt %s", key)
+		default:
+			return fmt.Errorf("unknown log option %q: it must be path, tag or max-size", key)
+		}
+	}
+	return nil
+}
+
+// ParseSecurityOpt applies one value of --security-opt.
+func ParseSecurityOpt(s string, sec *Security) error {
+	key, value, hasValue := strings.Cut(s, "=")
+	if !hasValue {
+		key, value, hasValue = strings.Cut(s, ":")
+	}
+	if !hasValue && key != "no-new-privileges" {
+		return fmt.Errorf("invalid --security-opt %q: it must be KEY=VALUE", s)
+	}
+	switch key {
+	case "apparmor":
+		sec.AppArmor = value
+	case "label":
+		sec.Label = append(sec.Label, value)
+	case "seccomp":
+		sec.Seccomp = value
+	case "no-new-privileges":
+		on := true
+		if hasValue {
+			var err error
+			if on, err = strconv.ParseBool(value); err != nil {
+				return fmt.Errorf("invalid --security-opt %q: it must be true or false", s)
+			}
+		}
+		sec.NoNewPrivileges = on
+	case "mask":
+		sec.Mask = append(sec.Mask, strings.Split(value, ":")...)
+	case "unmask":
+		if strings.EqualFold(value, "all") {
+			value = "ALL"
+		}
+		sec.Unmask = append(sec.Unmask, strings.Split(value, ":")...)
+	case "systempaths":
+		if value != "unconfined" {
+			return fmt.Errorf("invalid --security-opt %q: systempaths must be unconfined", s)
+		}
+		sec.Unmask = append(sec.Unmask, "ALL")
+	case "proc-opts":
+		sec.ProcOpts = append(sec.ProcOpts, strings.Split(value, ",")...)
+	default:
+		return fmt.Errorf("unknown --security-opt %q", key)
+	}
+	return nil
+}
+
+// Device is a parsed --device.
+type Device struct {
+	// Host is its path on the host, Container that in the container.
+	Host, Container string
+	// Access is some of r, w and m.
+	Access string
+}
+
+// ParseDevice reads HOST[:CONTAINER][:rwm].
+func ParseDevice(s string) (Device, error) {
+	parts := strings.Split(s, ":")
+	d := Device{Host: parts[0], Container: parts[0], Access: "rwm"}
+	switch {
+	case len(parts) == 2 && isAccess(parts[1]):
+		d.Access = parts[1]
+	case len(parts) == 2:
+		d.Container = parts[1]
+	case len(parts) == 3:
+		d.Container, d.Access = parts[1], parts[2]
+	case len(parts) > 3:
+		return Device{}, fmt.Errorf("invalid device %q: it must be HOST[:CONTAINER][:rwm]", s)
+	}
+	if !path.IsAbs(d.Host) {
+		if strings.Contains(d.Host, "/") && strings.Contains(s, "=") {
+			return Device{}, unsupported("the CDI device %q", s)
+		}
+		return Device{}, fmt.Errorf("invalid device %q: the path must be absolute", s)
+	}
+	if !isAccess(d.Access) {
+		return Device{}, fmt.Errorf("invalid device %q: access %q must be some of r, w and m", s, d.Access)
+	}
+	if err := checkDestination(d.Container); err != nil {
+		return Device{}, fmt.Errorf("invalid device %q: %w", s, err)
+	}
+	d.Host, d.Container = path.Clean(d.Host), path.Clean(d.Container)
+	return d, nil
+}
+
+func isAccess(s string) bool {
+	return s != "" && len(s) <= 3 && strings.Trim(s, "rwm") == ""
+}
