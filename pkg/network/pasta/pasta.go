@@ -1,0 +1,171 @@
+// Package pasta connects a network namespace with pasta(1), which needs no
+// privilege. The arguments are made here and not by common/libnetwork, which
+// always passes an option that Debian 12's pasta does not know.
+package pasta
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/rootless-pod/pod/internal/process"
+	"github.com/rootless-pod/pod/pkg/network/link"
+	"github.com/rootless-pod/pod/pkg/network/netns"
+	"github.com/rootless-pod/pod/pkg/specgen"
+)
+
+// Options say what to connect and how.
+type Options struct {
+	// Path of the program.
+	Path string
+	// NetNS is the file of the namespace.
+	NetNS string
+	// Ports to publish; host ports are chosen already.
+	Ports []specgen.PortMapping
+	// Extra are options of containers.conf and then of the command line.
+	Extra []string
+	// RealRoot: pod is root of the host, in no user namespace.
+	RealRoot bool
+	// CacheDir keeps what is known of the program.
+	CacheDir string
+	// PIDFile is written by pasta and removed by Wait.
+	PIDFile string
+}
+
+// Pasta is a started pasta that may not be ready yet.
+type Pasta struct {
+	opts    Options
+	args    arguments
+	program *link.Program
+}
+
+// Start runs pasta and does not wait for it.
+func Start(ctx context.Context, opts Options) (*Pasta, error) {
+	if opts.Path == "" {
+		return nil, errors.New("pasta is not installed: install the package passt, or use --network none or --network host")
+	}
+	if err := link.CheckTun(); err != nil {
+		return nil, fmt.Errorf("pasta: %w", err)
+	}
+	known, err := detect(ctx, opts.Path, opts.CacheDir)
+	if err != nil {
+		return nil, err
+	}
+	p := &Pasta{opts: opts}
+	if p.args, err = build(opts, known.MapGuest); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(opts.PIDFile), 0o700); err != nil {
+		return nil, fmt.Errorf("pasta: %w", err)
+	}
+	if p.program, err = link.Spawn(opts.Path, p.args.argv, nil); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Wait returns when pasta has configured the namespace: then it forks, and the
+// process that was started ends.
+func (p *Pasta) Wait(ctx context.Context) (link.Link, error) {
+	defer p.program.Close()
+	defer os.Remove(p.opts.PIDFile)
+	stop := context.AfterFunc(ctx, func() { _ = p.program.Process.Kill() })
+	err := p.program.Wait()
+	interrupted := !stop()
+	id := p.daemon()
+	if err != nil || interrupted {
+		if ctxErr := ctx.Err(); ctxErr != nil {
+			err = ctxErr
+		} else {
+			err = fault(p.program.Messages(), err)
+		}
+		return link.Link{Process: id}, fmt.Errorf("pasta: %w", err)
+	}
+	l := link.Link{Process: id, Warnings: p.program.Messages()}
+	if id == (process.ID{}) {
+		return l, fmt.Errorf("pasta: ended without leaving a process: %s", strings.Join(l.Warnings, "; "))
+	}
+	if l.Addresses, err = netns.Addresses(p.opts.NetNS); err != nil {
+		return l, fmt.Errorf("pasta: %w", err)
+	}
+	l.DNS = p.sameFamily(p.args.dns, l.Addresses)
+	if host := p.sameFamily(p.args.host, l.Addresses); len(host) > 0 {
+		l.HostAddress = host[0]
+	}
+	return l, nil
+}
+
+// Kill ends a pasta that Wait was not called for.
+func (p *Pasta) Kill() error {
+	defer p.program.Close()
+	defer os.Remove(p.opts.PIDFile)
+	_ = p.program.Process.Kill() // may have ended by itself: it forks
+	_ = p.program.Wait()
+	if id := p.daemon(); id != (process.ID{}) {
+		return link.Stop(context.Background(), id)
+	}
+	return nil
+}
+
+// daemon identifies the process that pasta has left in the background.
+func (p *Pasta) daemon() process.ID {
+	data, err := os.ReadFile(p.opts.PIDFile)
+	if err != nil {
+		return process.ID{}
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil || pid <= 1 {
+		return process.ID{}
+	}
+	id, err := process.Of(pid)
+	if err != nil {
+		return process.ID{}
+	}
+	return id
+}
+
+// sameFamily keeps the addresses of a family that the container has.
+func (p *Pasta) sameFamily(addrs []string, have []netip.Prefix) []string {
+	var kept []string
+	for _, text := range addrs {
+		ip, err := netip.ParseAddr(text)
+		if err != nil {
+			continue
+		}
+		for _, h := range have {
+			if h.Addr().Is4() == ip.Is4() {
+				kept = append(kept, text)
+				break
+			}
+		}
+	}
+	return kept
+}
+
+// fault turns pasta's messages into an error; those with a remedy of pod's own
+// wrap a sentinel.
+func fault(messages []string, err error) error {
+	text := strings.Join(messages, "; ")
+	switch {
+	case strings.Contains(text, "No external routable interface"),
+		strings.Contains(text, "External interface not usable"),
+		strings.Contains(text, "No routable interface"):
+		return link.ErrNoRoute
+	case strings.Contains(text, "Failed to bind"):
+		return fmt.Errorf("%w: %s", link.ErrPort, text)
+	case text == "":
+		var status interface{ ExitCode() int }
+		if errors.As(err, &status) && status.ExitCode() == -1 {
+			return fmt.Errorf("was killed: %w", err)
+		}
+		return err
+	default:
+		return errors.New(text)
+	}
+}
+
