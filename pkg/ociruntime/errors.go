@@ -1,0 +1,165 @@
+package ociruntime
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Kind says what a runtime's error means to the caller.
+type Kind int
+
+// The kinds of errors.
+const (
+	KindOther         Kind = iota
+	KindNotFound           // the command does not exist in the container: exit code 127
+	KindNotExecutable      // the command cannot be executed: exit code 126
+	KindNotRunning         // the container has ended, or was not started
+	KindNoContainer        // the runtime does not know the container
+	KindCgroup             // a cgroup, or a limit in it, could not be set up
+)
+
+// Error is what an OCI runtime complained about.
+type Error struct {
+	Kind Kind
+	// Runtime, Verb and ID say who was asked for what, on which container.
+	Runtime, Verb, ID string
+	// Message is the runtime's own, in one clean line.
+	Message string
+}
+
+// Error returns one line without the verb, since callers know what they asked.
+func (e *Error) Error() string {
+	return fmt.Sprintf("%s: %s", e.Runtime, e.Message)
+}
+
+// ExitCode is what a command that was to run in the container exits with: 127,
+// 126, or 125 for everything that is not the command's fault.
+func (e *Error) ExitCode() int {
+	switch e.Kind {
+	case KindNotFound:
+		return 127
+	case KindNotExecutable:
+		return 126
+	default:
+		return 125
+	}
+}
+
+// KindOf returns the kind of a runtime's error in err's chain, KindOther if
+// there is none.
+func KindOf(err error) Kind {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return KindOther
+}
+
+// newError makes an Error of what a runtime wrote.
+func newError(runtime, verb, id, text string) *Error {
+	message := clean(text)
+	return &Error{Kind: classify(message), Runtime: runtime, Verb: verb, ID: id, Message: message}
+}
+
+// logfmtMessage finds the message in a line of runc's log: time="…" level=error
+// msg="…".
+var logfmtMessage = regexp.MustCompile(`\blevel=(\w+) msg=("(?:[^"\\]|\\.)*"|\S+)`)
+
+// clean turns a runtime's standard error into one line: the last error line,
+// without time stamps, log levels and JSON around it.
+func clean(text string) string {
+	var last string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if line == "" {
+			continue
+		}
+		message, isError := unwrap(line)
+		if isError || last == "" {
+			last = message
+		}
+	}
+	return oneLine(last)
+}
+
+// unwrap takes the message out of a line in runc's text or JSON log format or
+// crun's JSON log, and says whether it is more than a warning.
+func unwrap(line string) (message string, isError bool) {
+	if strings.HasPrefix(line, "{") {
+		var entry struct{ Level, Msg string }
+		if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg != "" {
+			return entry.Msg, isErrorLevel(entry.Level)
+		}
+		return line, true
+	}
+	if m := logfmtMessage.FindStringSubmatch(line); m != nil {
+		message = m[2]
+		if quoted, err := strconv.Unquote(message); err == nil {
+			message = quoted
+		}
+		return message, isErrorLevel(m[1])
+	}
+	return line, true
+}
+
+// isErrorLevel reports whether a log level is that of an error. "fatal" comes
+// from runc's C part, whose lines name only what the following error explains.
+func isErrorLevel(level string) bool { return level == "error" || level == "" }
+
+// runcPrefix is what runc puts before every reason.
+var runcPrefix = regexp.MustCompile(`^(?:runc \w+|exec) failed: (?:unable to start container process: )?`)
+
+// oneLine joins lines and drops prefixes and control characters: the message
+// may quote names out of an image, which must not steer a terminal.
+func oneLine(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	text = strings.Map(func(c rune) rune {
+		if c < 0x20 || c == 0x7f || (c >= 0x80 && c < 0xa0) {
+			return -1
+		}
+		return c
+	}, text)
+	return runcPrefix.ReplaceAllString(strings.TrimPrefix(text, "error: "), "")
+}
+
+// kindPatterns are the wordings of crun 1.8 and 1.21 and runc 1.1, first match
+// wins. Those of the command's own fault name the executable; a bind mount's
+// missing source has other words around "No such file or directory".
+var kindPatterns = []struct {
+	kind    Kind
+	pattern *regexp.Regexp
+}{
+	{KindNotFound, regexp.MustCompile("^executable file .* not found")},
+	{KindNotFound, regexp.MustCompile(`^exec: ".*": (executable file not found|stat .*: no such file or directory)`)},
+	{KindNotFound, regexp.MustCompile("^(exec container process|exec) .*(No|no) such file or directory$")},
+	{KindNotFound, regexp.MustCompile("^chdir (to )?(cwd )?.*(No|no) such file or directory")},
+	{KindNotExecutable, regexp.MustCompile("^open executable: ")},
+	{KindNotExecutable, regexp.MustCompile("^the path `.*` (is not a regular file|exists but it is not executable)")},
+	{KindNotExecutable, regexp.MustCompile("^cannot open `.*`: (Not a directory|Too many levels of symbolic links)$")},
+	{KindNotExecutable, regexp.MustCompile(`^exec: ".*": `)},
+	{KindNotExecutable, regexp.MustCompile("^exec .*: ([Ee]xec format error|[Pp]ermission denied)$")},
+	{KindNotExecutable, regexp.MustCompile("^chdir (to )?(cwd )?.*([Pp]ermission denied|[Nn]ot a directory)")},
+	{KindNoContainer, regexp.MustCompile("^(error opening file|cannot open directory) [`'].*[`']: No such file or directory$")},
+	{KindNoContainer, regexp.MustCompile("container( .*)? does not exist")},
+	{KindNotRunning, regexp.MustCompile("exec.fifo`: No such file or directory$")},
+	{KindNotRunning, regexp.MustCompile("^setns")},
+	{KindNotRunning, regexp.MustCompile("error executing setns process")},
+	{KindNotRunning, regexp.MustCompile("(container|it) (`.*` )?(is )?not (in `created` state|running)")},
+	{KindNotRunning, regexp.MustCompile("cannot (start|exec in|exec|pause) an? (already running|stopped) container")},
+	{KindNotRunning, regexp.MustCompile("(No such process|process already finished)$")},
+	{KindCgroup, regexp.MustCompile(`(?i)\bcgroup`)},
+}
+
+// classify says what a cleaned message means.
+func classify(message string) Kind {
+	for _, k := range kindPatterns {
+		if k.pattern.MatchString(message) {
+			return k.kind
+		}
+	}
+	return KindOther
+}
