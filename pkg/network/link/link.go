@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -145,4 +147,38 @@ func Stop(ctx context.Context, id process.ID) error {
 		return fmt.Errorf("stop network helper %d: %w", id.PID, err)
 	}
 	return nil
+}
+
+// Find lists helpers by the namespace path on their command line. It is for
+// recovery after a crash, when their identity was not recorded.
+func Find(netns string) []process.ID {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1) // what could be read is looked at
+	var found []process.ID
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		// The identity first: should the pid be recycled in between, Stop
+		// finds that it is another's.
+		id, err := process.Of(pid)
+		if err != nil {
+			continue
+		}
+		line, err := os.ReadFile("/proc/" + name + "/cmdline")
+		if err != nil {
+			continue
+		}
+		args := strings.Split(strings.TrimSuffix(string(line), "\x00"), "\x00")
+		base := args[0][strings.LastIndexByte(args[0], '/')+1:]
+		if (base == "pasta" || base == "slirp4netns") && slices.Contains(args[1:], netns) {
+			found = append(found, id)
+		}
+	}
+	return found
 }

@@ -1,0 +1,221 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-pod/pod/pkg/specgen"
+)
+
+// ErrPortInUse says that a host port is taken.
+var ErrPortInUse = errors.New("already in use")
+
+const portStart = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
+
+// ResolvePorts checks that every host port can be bound now, in the network
+// namespace of the caller, and replaces port 0 by a free one. The result is the
+// caller's own copy. The ports are free again when it returns: whoever starts
+// the helper must be ready to be overtaken.
+func ResolvePorts(ports []specgen.PortMapping) ([]specgen.PortMapping, error) {
+	if len(ports) == 0 {
+		return nil, nil
+	}
+	resolved := make([]specgen.PortMapping, 0, len(ports))
+	var held held
+	defer held.release()
+	for _, p := range ports {
+		p.Range = max(p.Range, 1)
+		if p.Protocol == "" {
+			p.Protocol = "tcp"
+		}
+		if last := int(p.HostPort) + int(p.Range) - 1; last > 65535 {
+			return nil, fmt.Errorf("publish %d-%d: ports end at 65535", p.HostPort, last)
+		}
+		if last := int(p.ContainerPort) + int(p.Range) - 1; last > 65535 {
+			return nil, fmt.Errorf("publish to container ports %d-%d: ports end at 65535", p.ContainerPort, last)
+		}
+		var err error
+		if p.HostPort == 0 {
+			err = held.random(&p)
+		} else {
+			err = held.all(p)
+		}
+		if err != nil {
+			return nil, err
+		}
+		resolved = append(resolved, p)
+	}
+	return resolved, nil
+}
+
+// held are the sockets of one check: mappings of one container must not collide
+// with each other either.
+type held []int
+
+func (h *held) release() {
+	for _, fd := range *h {
+		_ = unix.Close(fd)
+	}
+	*h = nil
+}
+
+// all binds every port of a mapping.
+func (h *held) all(p specgen.PortMapping) error {
+	for i := range p.Range {
+		if _, err := h.bind(p, p.HostPort+i); err != nil {
+			return explain(p, p.HostPort+i, err)
+		}
+	}
+	return nil
+}
+
+// random chooses consecutive free ports: the kernel picks the first.
+func (h *held) random(p *specgen.PortMapping) error {
+	var err error
+	for range 64 {
+		before := len(*h)
+		var first uint16
+		if first, err = h.bind(*p, 0); err != nil {
+			return explain(*p, 0, err)
+		}
+		if int(first)+int(p.Range)-1 <= 65535 {
+			for i := uint16(1); i < p.Range && err == nil; i++ {
+				_, err = h.bind(*p, first+i)
+			}
+			if err == nil {
+				p.HostPort = first
+				return nil
+			}
+		}
+		tail := (*h)[before:]
+		tail.release()
+		*h = (*h)[:before]
+		err = fmt.Errorf("publish %d/%s: found no %d free host ports in a row", p.ContainerPort, p.Protocol, p.Range)
+	}
+	return err
+}
+
+// bind binds one port and keeps it. TCP needs SO_REUSEADDR, else a connection
+// of an ended container would count as use; UDP must not have it, since two UDP
+// sockets that both have it share a port silently.
+func (h *held) bind(p specgen.PortMapping, port uint16) (uint16, error) {
+	kind, proto := unix.SOCK_STREAM, unix.IPPROTO_TCP
+	switch p.Protocol {
+	case "tcp":
+	case "udp":
+		kind, proto = unix.SOCK_DGRAM, unix.IPPROTO_UDP
+	default:
+		return 0, errProtocol
+	}
+	ip := netip.IPv6Unspecified()
+	if p.HostIP != "" {
+		var err error
+		if ip, err = netip.ParseAddr(strings.Trim(p.HostIP, "[]")); err != nil {
+			return 0, errAddress
+		}
+		ip = ip.Unmap()
+	}
+	family, addr := sockaddr(ip, port)
+	fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, proto)
+	if errors.Is(err, unix.EAFNOSUPPORT) && p.HostIP == "" {
+		family, addr = sockaddr(netip.IPv4Unspecified(), port)
+		fd, err = unix.Socket(family, kind|unix.SOCK_CLOEXEC, proto)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if family == unix.AF_INET6 {
+		// Empty is both families; "::" is IPv6 alone.
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, boolInt(p.HostIP != ""))
+	}
+	if err == nil && kind == unix.SOCK_STREAM && port != 0 {
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	}
+	if err == nil {
+		err = unix.Bind(fd, addr)
+	}
+	if err == nil && kind == unix.SOCK_STREAM {
+		// Two bound sockets may coexist, two listening ones may not. The backlog
+		// of 0 and the microseconds it lasts keep clients away.
+		err = unix.Listen(fd, 0)
+	}
+	if err == nil && port == 0 {
+		port, err = boundPort(fd)
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return 0, err
+	}
+	*h = append(*h, fd)
+	return port, nil
+}
+
+var (
+	errProtocol = errors.New("only tcp and udp can be published")
+	errAddress  = errors.New("not an IP address")
+)
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func sockaddr(ip netip.Addr, port uint16) (int, unix.Sockaddr) {
+	if ip.Is4() {
+		return unix.AF_INET, &unix.SockaddrInet4{Port: int(port), Addr: ip.As4()}
+	}
+	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(port), Addr: ip.As16()}
+}
+
+func boundPort(fd int) (uint16, error) {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return 0, err
+	}
+	switch a := sa.(type) {
+	case *unix.SockaddrInet4:
+		return uint16(a.Port), nil //nolint:gosec // a port
+	case *unix.SockaddrInet6:
+		return uint16(a.Port), nil //nolint:gosec // a port
+	}
+	return 0, unix.EAFNOSUPPORT
+}
+
+// explain says what a user can do about a port that cannot be bound.
+func explain(p specgen.PortMapping, port uint16, err error) error {
+	where := p.HostIP
+	if where == "" {
+		where = "all addresses"
+	}
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		return fmt.Errorf("port %d/%s is %w on %s: choose another port or stop what listens there", port, p.Protocol, ErrPortInUse, where)
+	case errors.Is(err, unix.EACCES):
+		return fmt.Errorf("port %d/%s needs privilege: ports below %s are for root; choose a higher one, or as root run `sysctl net.ipv4.ip_unprivileged_port_start=%d`",
+			port, p.Protocol, unprivilegedStart(), port)
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return fmt.Errorf("publish %s port %d: this host has no address %s", p.HostIP, port, p.HostIP)
+	case errors.Is(err, errProtocol):
+		return fmt.Errorf("publish %d/%s: %w", p.ContainerPort, p.Protocol, err)
+	case errors.Is(err, errAddress):
+		return fmt.Errorf("publish port %d: host address %q: %w", port, p.HostIP, err)
+	default:
+		return fmt.Errorf("bind port %d/%s on %s: %w", port, p.Protocol, where, err)
+	}
+}
+
+func unprivilegedStart() string {
+	data, err := os.ReadFile(portStart)
+	if err != nil {
+		return strconv.Itoa(1024)
+	}
+	return strings.TrimSpace(string(data))
+}
