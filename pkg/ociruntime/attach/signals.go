@@ -1,0 +1,90 @@
+package attach
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// keptSignals are not passed on: those that cannot be caught, those the kernel
+// or Go's scheduler send this process for itself, and the window's.
+func keptSignals() map[syscall.Signal]bool {
+	return map[syscall.Signal]bool{
+		unix.SIGKILL: true, unix.SIGSTOP: true,
+		unix.SIGCHLD: true, unix.SIGURG: true, unix.SIGPIPE: true, unix.SIGPROF: true,
+		unix.SIGWINCH: true, unix.SIGTTIN: true, unix.SIGTTOU: true,
+		// Continuing a stopped client must not look like an order to the container.
+		unix.SIGCONT: true,
+	}
+}
+
+// ProxiedSignals are the signals ProxySignals passes on, real-time ones included.
+func ProxiedSignals() []os.Signal {
+	kept := keptSignals()
+	var passed []os.Signal
+	for number := syscall.Signal(1); number <= 64; number++ {
+		// 32 and 33 belong to the C library's threads.
+		if !kept[number] && number != 32 && number != 33 {
+			passed = append(passed, number)
+		}
+	}
+	return passed
+}
+
+// proxy passes signals on; it catches them from its creation and delivers them
+// from run on, so that none is lost while the container starts.
+type proxy struct {
+	kill    func(syscall.Signal) error
+	signals chan os.Signal
+	done    chan struct{}
+}
+
+// newProxy begins to catch signals; a nil kill gives a proxy that does nothing.
+func newProxy(kill func(syscall.Signal) error) *proxy {
+	p := &proxy{kill: kill, done: make(chan struct{})}
+	if kill != nil {
+		p.signals = make(chan os.Signal, 64)
+		signal.Notify(p.signals, ProxiedSignals()...)
+	}
+	return p
+}
+
+// run delivers signals in the background until stop.
+func (p *proxy) run() {
+	if p.kill == nil {
+		return
+	}
+	go func() {
+		for {
+			select {
+			case <-p.done:
+				return
+			case sig := <-p.signals:
+				if number, ok := sig.(syscall.Signal); ok {
+					_ = p.kill(number) // a container that has just ended takes none
+				}
+			}
+		}
+	}()
+}
+
+// stop ends catching and delivering.
+func (p *proxy) stop() {
+	if p.kill != nil {
+		signal.Stop(p.signals)
+	}
+	close(p.done)
+}
+
+// ProxySignals hands every signal of ProxiedSignals that this process receives
+// to kill until ctx ends, and then returns. Errors of kill are dropped: a
+// container that has just ended takes no signals.
+func ProxySignals(ctx context.Context, kill func(syscall.Signal) error) {
+	p := newProxy(kill)
+	p.run()
+	<-ctx.Done()
+	p.stop()
+}
