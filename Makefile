@@ -48,9 +48,8 @@ bin/pod: generate
 .PHONY: generate
 generate: $(patsubst %.c,%.bin,$(wildcard pkg/image/hello/hello.c))
 
-pkg/image/hello/hello.bin: pkg/image/hello/hello.c
-	gcc -Os -static -s -Wall -Wextra -Werror -o $@.new $<
-	mv $@.new $@
+pkg/image/hello/hello.bin: pkg/image/hello/hello.c pkg/image/hello/build.sh
+	pkg/image/hello/build.sh
 
 install: build ## install pod and its completions below PREFIX (DESTDIR is put in front)
 	contrib/install.sh '$(DESTDIR)$(PREFIX)'

@@ -1,0 +1,121 @@
+// Package image owns images: finding them in the store, bringing them from
+// registries and archives, listing, tagging, removing and saving them. It
+// drives common/libimage and says its errors in one line. The files of layers
+// belong to pkg/storage; what a container makes of an image's configuration is
+// for pkg/specgen.
+package image
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"go.podman.io/common/libimage"
+	"go.podman.io/common/pkg/auth"
+	storagetransport "go.podman.io/image/v5/storage"
+	"go.podman.io/image/v5/types"
+
+	"github.com/rootless-pod/pod/pkg/storage"
+)
+
+// Options hold for everything a Store does.
+type Options struct {
+	// Authfile and CertDir replace the default places of credentials and
+	// registries' certificates.
+	Authfile, CertDir string
+	// RegistriesConf and SignaturePolicy replace registries.conf and policy.json.
+	RegistriesConf, SignaturePolicy string
+	// Log receives warnings; nil discards them.
+	Log *slog.Logger
+}
+
+// Store is the images of a store of layers. It is safe for concurrent use.
+type Store struct {
+	storage *storage.Store
+	opts    Options
+	log     *slog.Logger
+	// builtin is the path of the built-in signature policy.
+	builtin func() (string, error)
+
+	mu sync.Mutex
+	// reader works on the store as it was opened, writer on a synced one. Both
+	// are made on first use: finding a local image needs neither.
+	reader, writer *library
+}
+
+// library is libimage on one store.
+type library struct {
+	*libimage.Runtime
+	store *storage.Store
+	sys   *types.SystemContext
+}
+
+// New returns the images of store. It reads nothing.
+func New(store *storage.Store, opts Options) (*Store, error) {
+	if store == nil {
+		return nil, fmt.Errorf("images: no store")
+	}
+	log := opts.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Store{storage: store, opts: opts, log: log, builtin: sync.OnceValues(builtinPolicy)}, nil
+}
+
+// Storage is the store of layers below.
+func (s *Store) Storage() *storage.Store { return s.storage }
+
+// SystemContext are the settings for registries, as for `pod login`.
+func (s *Store) SystemContext() (*types.SystemContext, error) {
+	policy, err := s.policyPath()
+	if err != nil {
+		return nil, err
+	}
+	authfile := s.opts.Authfile
+	if authfile == "" {
+		authfile = auth.GetDefaultAuthFile()
+	}
+	return &types.SystemContext{
+		AuthFilePath:             authfile,
+		DockerCertPath:           s.opts.CertDir,
+		SystemRegistriesConfPath: s.opts.RegistriesConf,
+		SignaturePolicyPath:      policy,
+	}, nil
+}
+
+// reading returns libimage for reading.
+func (s *Store) reading() (*library, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.open(&s.reader, func() (*storage.Store, error) { return s.storage, nil })
+}
+
+// writing returns libimage on a store whose layers are durable before they are
+// recorded.
+func (s *Store) writing() (*library, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.open(&s.writer, s.storage.Synced)
+}
+
+func (s *Store) open(lib **library, store func() (*storage.Store, error)) (*library, error) {
+	if *lib != nil {
+		return *lib, nil
+	}
+	sys, err := s.SystemContext()
+	if err != nil {
+		return nil, err
+	}
+	layers, err := store()
+	if err != nil {
+		return nil, err
+	}
+	runtime, err := libimage.RuntimeFromStore(layers.Library(), &libimage.RuntimeOptions{SystemContext: sys})
+	if err != nil {
+		return nil, fmt.Errorf("images: %w", err)
+	}
+	// containers-storage: names are looked up in the transport's own store.
+	storagetransport.Transport.SetStore(layers.Library())
+	*lib = &library{Runtime: runtime, store: layers, sys: sys}
+	return *lib, nil
+}
