@@ -119,6 +119,18 @@ func (id *identity) write(base string) error {
 	return nil
 }
 
+// observe fills in what the kernel says of the pause process.
+func (id *identity) observe(pid int) (err error) {
+	if id.Process, err = process.Of(pid); err != nil {
+		return err
+	}
+	if id.Boot, err = process.BootID(); err != nil {
+		return err
+	}
+	id.User, id.Mount, err = namespaces("/proc/" + strconv.Itoa(pid))
+	return err
+}
+
 // verify returns nil if the process is the pause process that was recorded, in
 // this boot, ours, and in the recorded namespaces; otherwise what is different.
 func (id *identity) verify(want kind) error {

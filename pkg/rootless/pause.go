@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/rootless-pod/pod/internal/process"
 )
 
 // pauseTimeout bounds how long a new pause process may take for one step; it is
@@ -36,15 +34,19 @@ func ensurePause(ctx context.Context, base string, want kind, entry Entry, log *
 	if id, err := readIdentity(base); err == nil && id.verify(want) == nil {
 		return nil
 	}
-	id, err := makePause(ctx, want, entry)
+	id, talk, err := makePause(ctx, want, entry)
 	if err != nil {
 		return err
 	}
+	defer talk.close()
 	for _, line := range id.Reduced {
 		log.Warn(line)
 	}
 	if err := id.write(base); err != nil {
-		return errors.Join(err, id.Process.Signal(syscall.SIGKILL))
+		return err
+	}
+	if err := talk.say("keep"); err != nil { // it is known now; before, it ended with us
+		return fmt.Errorf("start pause process: %w", err)
 	}
 	return nil
 }
@@ -78,53 +80,57 @@ func flock(fd int) error {
 }
 
 // makePause starts a pause process by the first plan that works.
-func makePause(ctx context.Context, want kind, entry Entry) (*identity, error) {
+func makePause(ctx context.Context, want kind, entry Entry) (*identity, *conversation, error) {
 	var source string
-	unified, hybrid := HybridCgroup()
-	if hybrid {
+	if unified, hybrid := HybridCgroup(); hybrid {
 		source = unified
 	}
-	var id *identity
-	var err error
+	start := makeUserPause
 	if want == kindMount {
-		id, err = startPause(ctx, want, source, nil)
-	} else {
-		id, err = makeUserPause(ctx, source, entry)
+		start = makeMountPause
 	}
+	id, talk, err := start(ctx, source, entry)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if id.Hybrid = hybrid; hybrid {
-		id.Reduced = append(id.Reduced, "this machine has cgroups in hybrid mode: resource limits and pause do not work, statistics are zero; to get them boot with systemd.unified_cgroup_hierarchy=1")
+	switch {
+	case id.Hybrid:
+		id.Reduced = append(id.Reduced, "cgroups are in hybrid mode here: resource limits and pause do not work, statistics read zero; to have them, boot with systemd.unified_cgroup_hierarchy=1")
+	case source != "":
+		id.Reduced = append(id.Reduced, "cgroups are in hybrid mode here and version 2 could not be put in their place, so crun will refuse to work; use runc (--runtime runc)")
 	}
-	return id, nil
+	return id, talk, nil
+}
+
+// makeMountPause makes a pause process without a user namespace.
+func makeMountPause(ctx context.Context, source string, _ Entry) (*identity, *conversation, error) {
+	return startPause(ctx, kindMount, source, nil)
 }
 
 // makeUserPause tries the plans in their order. A namespace whose uids were
 // mapped cannot be mapped again, so each plan gets a new one.
-func makeUserPause(ctx context.Context, source string, entry Entry) (*identity, error) {
-	var reduced string
+func makeUserPause(ctx context.Context, source string, entry Entry) (*identity, *conversation, error) {
 	var failed error
 	for _, p := range plans(ctx, entry) {
-		id, err := startPause(ctx, kindUser, source, &p)
+		id, talk, err := startPause(ctx, kindUser, source, &p)
 		var mapping mapError
 		switch {
+		case err == nil && p.single && failed != nil:
+			why := strings.ReplaceAll(failed.Error(), "\n", ", ")
+			id.Reduced = append(id.Reduced, singleReason(entry.HostUID, why))
+			return id, talk, nil
+		case err == nil && p.single:
+			id.Reduced = append(id.Reduced, p.reduced)
+			return id, talk, nil
 		case err == nil:
-			if p.single && reduced == "" {
-				reduced = p.reduced
-			}
-			if p.single && reduced != "" {
-				id.Reduced = append(id.Reduced, reduced)
-			}
-			return id, nil
+			return id, talk, nil
 		case errors.As(err, &mapping) && ctx.Err() == nil:
-			failed = err
-			reduced = singleReason(entry.HostUID, strings.ReplaceAll(mapping.Error(), "\n", ", "))
+			failed = mapping.error
 		default:
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return nil, fmt.Errorf("create user namespace: %w", failed)
+	return nil, nil, fmt.Errorf("create user namespace: %w", failed)
 }
 
 // mapError is a failure to fill the id maps, after which another plan may work.
@@ -133,43 +139,42 @@ type mapError struct{ error }
 func (e mapError) Unwrap() error { return e.error }
 
 // startPause starts a pause process and returns who it is. It runs this program,
-// which nsenter's constructor stops before Go; see pause.c for its side.
-func startPause(ctx context.Context, want kind, source string, p *plan) (_ *identity, err error) {
+// which nsenter's constructor stops before Go; see pause.c for its side. It ends
+// when the conversation is closed before it was told to be kept.
+func startPause(ctx context.Context, want kind, source string, p *plan) (_ *identity, _ *conversation, err error) {
 	talk, err := spawn(ctx, want, source)
 	if err != nil {
-		return nil, fmt.Errorf("start pause process: %w", err)
+		return nil, nil, fmt.Errorf("start pause process: %w", err)
 	}
-	defer talk.close() // a pause process that is not ready ends when we hang up
-	words, err := talk.expect("unshared")
+	defer func() {
+		if err != nil {
+			talk.close()
+		}
+	}()
+	said, err := talk.expect("unshared")
 	if err != nil {
-		return nil, explain(err)
+		return nil, nil, explain(err)
 	}
-	pid, err := strconv.Atoi(words)
+	pid, err := strconv.Atoi(said)
 	if err != nil {
-		return nil, fmt.Errorf("start pause process: it says pid %q", words)
+		return nil, nil, fmt.Errorf("start pause process: it says pid %q", said)
 	}
 	if p != nil {
 		if err := p.apply(ctx, pid); err != nil {
-			return nil, mapError{err}
+			return nil, nil, mapError{err}
 		}
 	}
 	if err := talk.say("mapped"); err != nil {
-		return nil, fmt.Errorf("start pause process: %w", err)
+		return nil, nil, fmt.Errorf("start pause process: %w", err)
 	}
-	if _, err := talk.expect("ready"); err != nil {
-		return nil, explain(err)
+	if said, err = talk.expect("ready"); err != nil {
+		return nil, nil, explain(err)
 	}
-	id := &identity{Kind: want}
-	if id.Process, err = process.Of(pid); err != nil {
-		return nil, fmt.Errorf("start pause process: %w", err)
+	id := &identity{Kind: want, Hybrid: said == "bound"}
+	if err := id.observe(pid); err != nil {
+		return nil, nil, fmt.Errorf("start pause process: %w", err)
 	}
-	if id.Boot, err = process.BootID(); err != nil {
-		return nil, err
-	}
-	if id.User, id.Mount, err = namespaces("/proc/" + strconv.Itoa(pid)); err != nil {
-		return nil, errors.Join(fmt.Errorf("start pause process: %w", err), id.Process.Signal(syscall.SIGKILL))
-	}
-	return id, nil
+	return id, talk, nil
 }
 
 // conversation is our end of the socket to a pause process being made.
@@ -199,7 +204,7 @@ func spawn(ctx context.Context, want kind, source string) (*conversation, error)
 		ours.Close()
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, "/proc/self/exe")
+	cmd := exec.CommandContext(ctx, "/proc/self/exe") // the first of the two processes, gone at once
 	cmd.Args = []string{"pod", "__pause", string(want), source}
 	cmd.Dir = "/"
 	cmd.Env = []string{}

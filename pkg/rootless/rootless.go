@@ -30,6 +30,9 @@ type Entry struct {
 	Err string
 	// Why says why an existing pause process was not joined.
 	Why string
+	// LostDir is the current directory when it could not be entered again in
+	// the namespace; the process is in / then.
+	LostDir string
 }
 
 // Mapping is one line of an id map: Size ids from ContainerID inside are the ids
@@ -153,6 +156,9 @@ func newSession(entry Entry) (*Session, error) {
 	}
 	if s.SingleID && len(s.Reduced) == 0 { // entered by another tool
 		s.Reduced = append(s.Reduced, singleReason(entry.HostUID, "this user namespace has no others"))
+	}
+	if entry.LostDir != "" {
+		s.Reduced = append(s.Reduced, fmt.Sprintf("the current directory %s cannot be entered by %s: relative paths begin at /; change to another directory", entry.LostDir, userName(s.HostUID)))
 	}
 	if isFallback(s.RunBase) {
 		s.Reduced = append(s.Reduced, fmt.Sprintf("%s is used as run directory: no XDG_RUNTIME_DIR and no /run/user/%d; log in through systemd, or set XDG_RUNTIME_DIR to a private directory on a tmpfs", s.RunBase, s.HostUID))

@@ -1,0 +1,36 @@
+// Shared by the C half of this package, which runs before the Go runtime.
+#ifndef POD_ENTER_H
+#define POD_ENTER_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+// What the constructor found and did; Go reads it through Entry.
+struct pod_entry {
+	bool inside;	// in pod's namespaces
+	bool userns;	// these include a user namespace
+	bool drop_env;	// the environment claimed a namespace we are not in
+	uid_t uid;	// host ids
+	gid_t gid;
+	char err[256];	// why we cannot go on
+	char why[256];	// why a pause process was not joined
+	char lost_dir[256]; // current directory that could not be entered again
+};
+
+extern struct pod_entry pod_entry;
+
+// The namespaces a pause process keeps.
+enum pod_kind { POD_NONE, POD_USER, POD_MOUNT };
+
+// pod_host_view tells whether the command line asks for nothing but help, the
+// version or completion, which need no namespace.
+bool pod_host_view(int argc, char **argv);
+
+// pod_join joins the recorded pause process if it proves to be that. With
+// POD_NONE it only finds out whether we are there already.
+void pod_join(enum pod_kind kind);
+
+// pod_pause is the pause process. It never returns.
+void pod_pause(int argc, char **argv) __attribute__((noreturn));
+
+#endif
