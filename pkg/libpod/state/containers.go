@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -19,14 +20,15 @@ const (
 // maxMatches bounds what ErrAmbiguous lists.
 const maxMatches = 10
 
-// selectContainers reads both tables; %[1]s is a condition on the table's
-// columns, ?1 is the boot.
+// selectContainers reads both tables; %s is a condition on their columns, ?1 is
+// the boot. Subqueries instead of a join over the union, and no ORDER BY: SQLite
+// plans this in half the time, and a command plans it once and runs it once.
 const selectContainers = `
-SELECT c.id, c.name, c.v, c.doc, r.doc FROM (
-	SELECT id, name, created, 0 AS v, doc FROM main.containers WHERE %[1]s
-	UNION ALL
-	SELECT id, name, created, 1 AS v, doc FROM run.containers WHERE boot_id = ?1 AND %[1]s
-) AS c LEFT JOIN run.runs AS r ON r.id = c.id AND r.boot_id = ?1 %[2]s`
+SELECT id, name, 0, doc, (SELECT r.doc FROM run.runs AS r WHERE r.id = c.id AND r.boot_id = ?1)
+	FROM main.containers AS c WHERE %[1]s
+UNION ALL
+SELECT id, name, 1, doc, (SELECT r.doc FROM run.runs AS r WHERE r.id = c.id AND r.boot_id = ?1)
+	FROM run.containers AS c WHERE boot_id = ?1 AND %[1]s`
 
 // Add makes the record of a new container: in the run directory if it is
 // Volatile, beside the images otherwise. Its Run, if any, is recorded with it.
@@ -94,81 +96,34 @@ func (s *Store) taken(ctx context.Context, q querier, id, name string, inserted 
 	return ErrNameInUse{Name: name, ID: hasID}
 }
 
-// scanner is a row.
-type scanner interface{ Scan(dest ...any) error }
-
-// scanContainer decodes a row of selectContainers.
-func scanContainer(row scanner) (*Container, error) {
-	var c Container
-	var doc, run []byte
-	if err := row.Scan(&c.ID, &c.Name, &c.Volatile, &doc, &run); err != nil {
-		return nil, err
-	}
-	return &c, decodeContainer(&c, doc, run)
-}
-
-// decodeContainer fills c from its documents; run may be nil.
-func decodeContainer(c *Container, doc, run []byte) error {
-	if err := json.Unmarshal(doc, c); err != nil {
-		return fmt.Errorf("decode record of container %s: %w", c.ID, err)
-	}
-	if run == nil {
-		return nil
-	}
-	c.Run = new(Run)
-	if err := json.Unmarshal(run, c.Run); err != nil {
-		return fmt.Errorf("decode run of container %s: %w", c.ID, err)
-	}
-	return nil
-}
-
 // Get returns the container with this full ID.
-func (s *Store) Get(ctx context.Context, id string) (c *Container, err error) {
-	err = s.read(ctx, "read container "+id, func(ctx context.Context, q querier) error {
-		c, err = scanContainer(q.QueryRowContext(ctx, fmt.Sprintf(selectContainers, "id = ?2", ""), s.bootID, id))
-		if errors.Is(err, sql.ErrNoRows) {
-			return ErrNoContainer{Name: id}
-		}
-		return err
-	})
+func (s *Store) Get(ctx context.Context, id string) (*Container, error) {
+	found, err := s.list(ctx, "read container "+id, fmt.Sprintf(selectContainers, "id = ?2"), s.bootID, id)
 	if err != nil {
 		return nil, err
 	}
-	return c, nil
+	if len(found) == 0 {
+		return nil, ErrNoContainer{Name: id}
+	}
+	return found[0], nil
 }
 
 // Lookup returns the container a user means: by exact name, else by full ID,
 // else by a prefix of the ID that fits one container only.
 func (s *Store) Lookup(ctx context.Context, nameOrID string) (*Container, error) {
-	if nameOrID == "" {
-		return nil, ErrNoContainer{}
+	what := "look up container " + nameOrID
+	found, err := s.list(ctx, what, fmt.Sprintf(selectContainers, "(name = ?2 OR id = ?2)"), s.bootID, nameOrID)
+	if err != nil {
+		return nil, err
 	}
-	where := "name = ?2"
-	if isHex(nameOrID) {
+	if i := slices.IndexFunc(found, func(c *Container) bool { return c.Name == nameOrID }); i >= 0 {
+		return found[i], nil
+	}
+	if len(found) == 0 && nameOrID != "" && isHex(nameOrID) {
 		// 'g' follows the last hexadecimal digit.
-		where = "(name = ?2 OR (id >= ?2 AND id < ?2 || 'g'))"
+		found, err = s.list(ctx, what, fmt.Sprintf(selectContainers+" LIMIT %[2]d",
+			"id >= ?2 AND id < ?2 || 'g'", maxMatches+1), s.bootID, nameOrID)
 	}
-	query := fmt.Sprintf(selectContainers, where,
-		fmt.Sprintf("ORDER BY c.name = ?2 DESC, c.id = ?2 DESC, c.id LIMIT %d", maxMatches+1))
-	var found []*Container
-	err := s.read(ctx, "look up container "+nameOrID, func(ctx context.Context, q querier) error {
-		rows, err := q.QueryContext(ctx, query, s.bootID, nameOrID)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			c, err := scanContainer(rows)
-			if err != nil {
-				return err
-			}
-			found = append(found, c)
-			if c.Name == nameOrID || c.ID == nameOrID {
-				break
-			}
-		}
-		return rows.Err()
-	})
 	switch {
 	case err != nil:
 		return nil, err
@@ -181,6 +136,7 @@ func (s *Store) Lookup(ctx context.Context, nameOrID string) (*Container, error)
 	for _, c := range found {
 		ids = append(ids, c.ID)
 	}
+	slices.Sort(ids)
 	return nil, ambiguous(kindContainer, nameOrID, ids)
 }
 
@@ -197,42 +153,54 @@ func isHex(s string) bool {
 
 // List returns all containers, in the order they were created in.
 func (s *Store) List(ctx context.Context) ([]*Container, error) {
-	return s.list(ctx, "list containers", fmt.Sprintf(selectContainers, "true", "ORDER BY c.created, c.id"), s.bootID)
+	return s.list(ctx, "list containers", fmt.Sprintf(selectContainers, "true"), s.bootID)
 }
 
 // Pending returns the containers on which a pod process is at work, or was
 // when it died.
 func (s *Store) Pending(ctx context.Context) ([]*Container, error) {
-	return s.list(ctx, "list pending containers", fmt.Sprintf(selectContainers,
-		"id IN (SELECT id FROM run.runs WHERE phase IN ('creating','starting','init','cleaning','removing'))",
-		"WHERE r.id IS NOT NULL ORDER BY c.created, c.id"), s.bootID)
+	// IDs first: nearly always there are none, and this is quickly planned.
+	var ids []string
+	err := s.read(ctx, "list pending containers", func(ctx context.Context, q querier) (err error) {
+		ids, err = column(ctx, q, `SELECT id FROM run.runs
+			WHERE phase IN ('creating','starting','init','cleaning','removing') AND boot_id = ?1`, s.bootID)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var all []*Container
+	for _, id := range ids {
+		c, err := s.Get(ctx, id)
+		if errors.As(err, new(ErrNoContainer)) || err == nil && !c.Run.pending() {
+			continue // it went on in the meantime
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	sortByAge(all)
+	return all, nil
+}
+
+// pending reports whether the phase is one that a process of pod leads on.
+func (r *Run) pending() bool {
+	if r == nil {
+		return false
+	}
+	switch r.Phase {
+	case PhaseCreating, PhaseStarting, PhaseInit, PhaseCleaning, PhaseRemoving:
+		return true
+	}
+	return false
 }
 
 // Stale returns the volatile containers of other boots. They are in no other
 // answer; their storage is to be removed, and then they (Remove).
 func (s *Store) Stale(ctx context.Context) ([]*Container, error) {
 	return s.list(ctx, "list containers of another boot",
-		"SELECT id, name, 1, doc, NULL FROM run.containers WHERE boot_id <> ?1 ORDER BY created, id", s.bootID)
-}
-
-// list runs a query with the columns of selectContainers.
-func (s *Store) list(ctx context.Context, what, query string, args ...any) (all []*Container, err error) {
-	err = s.read(ctx, what, func(ctx context.Context, q querier) error {
-		rows, err := q.QueryContext(ctx, query, args...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			c, err := scanContainer(rows)
-			if err != nil {
-				return err
-			}
-			all = append(all, c)
-		}
-		return rows.Err()
-	})
-	return all, err
+		"SELECT id, name, 1, doc, NULL FROM run.containers WHERE boot_id <> ?1", s.bootID)
 }
 
 // ListIDs returns the IDs of all containers, in the order they were created in.

@@ -69,12 +69,12 @@ func (s *Store) Finish(ctx context.Context, id string, exit Exit) error {
 		if err != nil {
 			return err
 		}
-		c := Container{ID: id}
-		if err := decodeContainer(&c, doc, nil); err != nil {
+		c, err := decode(record{id: id, doc: doc}, json.Unmarshal)
+		if err != nil {
 			return err
 		}
 		c.Last = &exit
-		if doc, err = json.Marshal(&c); err != nil {
+		if doc, err = json.Marshal(c); err != nil {
 			return fmt.Errorf("encode container %s: %w", id, err)
 		}
 		return updateDoc(ctx, q, id, volatile, doc)

@@ -84,9 +84,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		volatile: filepath.Join(o.RunDir, "run.db"),
 		locks:    filepath.Join(o.RunDir, "locks"),
 	}
-	for _, dir := range []string{s.dir, o.RunDir} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, openError(dir, false, err)
+	for _, path := range []string{s.durable, s.volatile} {
+		if err := ensureFile(path); err != nil {
+			return nil, openError(path, path == s.volatile, err)
 		}
 	}
 	s.db = sql.OpenDB(&connector{durable: s.durable, volatile: s.volatile})
@@ -97,6 +97,27 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, errors.Join(err, s.db.Close())
 	}
 	return s, nil
+}
+
+// ensureFile makes an empty file where there is none: SQLite would make one that
+// all can read, and records hold environments. Its other files take the mode
+// from this one.
+func ensureFile(path string) error {
+	const flags = os.O_RDWR | os.O_CREATE | os.O_EXCL
+	f, err := os.OpenFile(path, flags, 0o600)
+	if errors.Is(err, os.ErrNotExist) {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return err
+		}
+		f, err = os.OpenFile(path, flags, 0o600)
+	}
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // Close closes the files.
@@ -215,7 +236,7 @@ func (c *connector) Connect(context.Context) (driver.Conn, error) {
 	// A URI, so that no character of the path is taken for a parameter. The
 	// mutex of SQLite is not needed: database/sql lets one goroutine in.
 	dsn := (&url.URL{Scheme: "file", OmitHost: true, Path: c.durable}).String() +
-		fmt.Sprintf("?_mutex=no&_busy_timeout=%d", busyTimeout.Milliseconds())
+		fmt.Sprintf("?_mutex=no&_sync=FULL&_busy_timeout=%d", busyTimeout.Milliseconds())
 	dc, err := (&sqlite3.SQLiteDriver{}).Open(dsn)
 	if err != nil {
 		return nil, openError(c.durable, false, err)
@@ -237,8 +258,8 @@ func (c *connector) set(conn *sqlite3.SQLiteConn) error {
 	if err := conn.SetFileControlInt("main", sqlite3.SQLITE_FCNTL_PERSIST_WAL, 1); err != nil {
 		return openError(c.durable, false, err)
 	}
-	// synchronous is FULL by default, journal_size_limit 0 empties the -wal
-	// file at the last close, or each later process would have to recover it.
+	// Emptied at the last close: whoever comes next would recover what is in
+	// it, and write it to the database again when it closes, a reader too.
 	if _, err := conn.Exec("PRAGMA main.journal_size_limit = 0", nil); err != nil {
 		return openError(c.durable, false, err)
 	}
