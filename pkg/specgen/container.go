@@ -274,7 +274,7 @@ type Facts struct {
 	// OOMScoreAdj is pod's own; without privileges it can only be raised.
 	OOMScoreAdj int
 	// DefaultUlimits, as NAME=SOFT:HARD, are clamped to MaxUlimits, the hard
-	// limits pod has, by lower-case name (nofile, nproc, …).
+	// limits pod has, by the name OCI uses (RLIMIT_NOFILE).
 	DefaultUlimits []string
 	MaxUlimits     map[string]uint64
 	// DefaultPidsLimit is applied when the user has no wish and CanPids.

@@ -75,8 +75,9 @@ func ParseUser(s string) (user, group string, err error) {
 
 // UserNS is a parsed --userns.
 type UserNS struct {
-	// Mode is "" (pod's own), host or keep-id.
-	Mode string
+	// KeepID: the container has a user namespace in which the user keeps an id;
+	// otherwise it shares pod's.
+	KeepID bool
 	// UID and GID are where keep-id puts the user; nil means his own.
 	UID, GID *uint32
 }
@@ -84,7 +85,7 @@ type UserNS struct {
 // ParseUserNS reads Spaces.User: "", host or keep-id[:uid=N,gid=N].
 func ParseUserNS(s string) (UserNS, error) {
 	mode, opts, hasOpts := strings.Cut(s, ":")
-	u := UserNS{Mode: mode}
+	u := UserNS{KeepID: mode == "keep-id"}
 	switch mode {
 	case "", "host":
 		if hasOpts {
