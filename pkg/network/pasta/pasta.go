@@ -168,4 +168,3 @@ func fault(messages []string, err error) error {
 		return errors.New(text)
 	}
 }
-
