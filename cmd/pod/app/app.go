@@ -1,0 +1,172 @@
+// Package app is the command line of pod: the root command, its global flags
+// and the way from an error to an exit code.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/cmd/pod/app/container"
+	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/cmd/pod/app/image"
+	"github.com/rootless-pod/pod/cmd/pod/app/registry"
+	"github.com/rootless-pod/pod/cmd/pod/app/system"
+	"github.com/rootless-pod/pod/cmd/pod/app/volume"
+	"github.com/rootless-pod/pod/internal/step"
+	"github.com/rootless-pod/pod/internal/version"
+	"github.com/rootless-pod/pod/pkg/rootless"
+)
+
+// cleanupVerb is what conmon starts when a container has ended; its first
+// argument, the wait lock, was dealt with before Go began (rootless/nsenter).
+const cleanupVerb = "__cleanup"
+
+// Main runs one command and returns its exit code.
+func Main(entry rootless.Entry, args []string, start time.Time) int {
+	if len(args) > 2 && args[1] == cleanupVerb {
+		args = append([]string{args[0]}, args[3:]...)
+	}
+	a := cli.New(entry, args, start)
+	root := newRoot(a)
+	root.SetArgs(args[1:])
+	var recorder *step.Recorder
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if err := setLogging(a); err != nil {
+			return err
+		}
+		var ctx context.Context
+		ctx, recorder = step.With(cmd.Context(), a.Global.Trace, a.Start)
+		cmd.SetContext(ctx)
+		if hostView(cmd) {
+			return nil
+		}
+		return a.Enter(ctx)
+	}
+	err := root.ExecuteContext(context.Background())
+	if closeErr := a.Close(); err == nil {
+		err = closeErr
+	}
+	if traceErr := recorder.Write(); err == nil {
+		err = traceErr
+	}
+	report(a, err)
+	return cli.Code(err)
+}
+
+// hostView says whether the command runs outside the user's namespaces.
+func hostView(cmd *cobra.Command) bool {
+	for c := cmd; c != nil; c = c.Parent() {
+		if c.Name() == "completion" || c.Name() == "help" || strings.HasPrefix(c.Name(), "__complete") {
+			return true
+		}
+	}
+	return false
+}
+
+func report(a *cli.App, err error) {
+	var many cli.Many
+	switch {
+	case err == nil || cli.Silent(err):
+	case errors.As(err, &many):
+		for _, e := range many {
+			fmt.Fprintf(a.Err, "Error: %s\n", oneLine(e))
+		}
+	default:
+		fmt.Fprintf(a.Err, "Error: %s\n", oneLine(err))
+	}
+}
+
+// oneLine keeps the promise that an error is one line.
+func oneLine(err error) string {
+	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+}
+
+func setLogging(a *cli.App) error {
+	level := map[string]slog.Level{
+		"trace": slog.LevelDebug, "debug": slog.LevelDebug, "info": slog.LevelInfo,
+		"warn": slog.LevelWarn, "warning": slog.LevelWarn, "error": slog.LevelError,
+		"fatal": slog.LevelError, "panic": slog.LevelError,
+	}
+	l, ok := level[strings.ToLower(a.Global.LogLevel)]
+	if !ok {
+		return fmt.Errorf("log level %q is not supported: use trace, debug, info, warn, error, fatal or panic", a.Global.LogLevel)
+	}
+	a.Log = slog.New(slog.NewTextHandler(a.Err, &slog.HandlerOptions{Level: l}))
+	logLibraries(l)
+	return nil
+}
+
+func newRoot(a *cli.App) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "pod [options] [command]",
+		Short: "Run containers without root and without a daemon",
+		Long: "pod runs OCI containers, images and pods as an ordinary user, without a daemon.\n" +
+			"It takes the commands that podman and docker users know.",
+		Example:       "  pod run --rm hello\n  pod run -d -p 8080:80 --name web nginx\n  pod ps",
+		Version:       version.Version,
+		SilenceErrors: true, SilenceUsage: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("missing command 'pod COMMAND': `pod --help` lists the commands")
+			}
+			return unknownCommand(cmd, args[0])
+		},
+		Args:                  cobra.ArbitraryArgs,
+		TraverseChildren:      true,
+		DisableFlagsInUseLine: true,
+	}
+	root.SetIn(a.In)
+	root.SetOut(a.Out)
+	root.SetErr(a.Err)
+	root.SetVersionTemplate("pod version {{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())
+	})
+	globalFlags(root, &a.Global)
+	for _, commands := range []func(*cli.App) (*cobra.Command, []*cobra.Command){
+		container.Commands, image.Commands, registry.Commands, system.Commands, volume.Commands,
+	} {
+		group, aliases := commands(a)
+		if group != nil {
+			root.AddCommand(group)
+		}
+		root.AddCommand(aliases...)
+	}
+	return root
+}
+
+func unknownCommand(cmd *cobra.Command, name string) error {
+	msg := fmt.Sprintf("unrecognized command `%s %s`", cmd.CommandPath(), name)
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		return fmt.Errorf("%s: did you mean %s?", msg, strings.Join(near, " or "))
+	}
+	return fmt.Errorf("%s: `%s --help` lists the commands", msg, cmd.CommandPath())
+}
+
+func globalFlags(root *cobra.Command, g *cli.Global) {
+	fs := root.PersistentFlags()
+	fs.StringVar(&g.CgroupManager, "cgroup-manager", "", "Cgroup manager to use (cgroupfs, systemd)")
+	fs.StringVar(&g.Conmon, "conmon", "", "Path of the conmon binary")
+	fs.StringVar(&g.EventsBackend, "events-backend", "", "Events backend to use (journald, file, none)")
+	fs.StringVar(&g.LogLevel, "log-level", "warn", "Log messages at and above the level (trace, debug, info, warn, error, fatal, panic)")
+	fs.StringArrayVar(&g.Modules, "module", nil, "Load the containers.conf(5) module")
+	fs.StringVar(&g.Root, "root", "", "Path to the graph root directory where images, containers, etc. are stored")
+	fs.StringVar(&g.RunRoot, "runroot", "", "Path to the run root directory where state information is stored")
+	fs.StringVar(&g.Runtime, "runtime", "", "Name or path of the OCI runtime (crun, runc, …)")
+	fs.StringArrayVar(&g.RuntimeFlags, "runtime-flag", nil, "Global flag to pass to the OCI runtime")
+	fs.StringVar(&g.StorageDriver, "storage-driver", "", "Storage driver to use (overlay, vfs)")
+	fs.StringArrayVar(&g.StorageOpts, "storage-opt", nil, "Storage driver option")
+	fs.StringVar(&g.VolumePath, "volumepath", "", "Path to the directory of the volumes' content")
+	fs.StringVar(&g.Trace, "trace", "", "Write the phases of the command to `FILE` as a Chrome/Perfetto trace")
+	fs.StringVar(&g.RegistriesConf, "registries-conf", "", "Path to a registries.conf")
+	_ = fs.MarkHidden("registries-conf")
+	flag.Unsupported(fs, "cdi-spec-dir", "config", "connection", "hooks-dir", "identity", "imagestore",
+		"network-config-dir", "network-backend", "out", "remote", "ssh", "syslog", "tmpdir", "transient-store", "url")
+}

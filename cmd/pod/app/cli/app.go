@@ -1,0 +1,270 @@
+// Package cli holds what every command needs: the streams, the global flags,
+// and the parts of pod, each opened the first time a command asks for it. It
+// holds the exit codes too. Commands themselves are in the noun packages.
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"go.podman.io/common/pkg/config"
+
+	"github.com/rootless-pod/pod/pkg/events"
+	"github.com/rootless-pod/pod/pkg/image"
+	"github.com/rootless-pod/pod/pkg/libpod"
+	"github.com/rootless-pod/pod/pkg/rootless"
+	"github.com/rootless-pod/pod/pkg/storage"
+)
+
+// App is one run of the program.
+type App struct {
+	In       *os.File
+	Out, Err io.Writer
+	// Args is the command line, the program's name first.
+	Args   []string
+	Global Global
+	// Start is when the process began, for --trace.
+	Start time.Time
+	Log   *slog.Logger
+
+	entry   rootless.Entry
+	session *rootless.Session
+
+	config  lazy[*config.Config]
+	storage lazy[*storage.Store]
+	images  lazy[*image.Store]
+	events  lazy[events.Log]
+	engine  lazy[*libpod.Engine]
+}
+
+// Global are the flags of every command.
+type Global struct {
+	Root, RunRoot, StorageDriver string
+	StorageOpts                  []string
+	VolumePath                   string
+	Runtime                      string
+	RuntimeFlags                 []string
+	Conmon                       string
+	CgroupManager                string
+	EventsBackend                string
+	LogLevel                     string
+	Out                          string
+	RegistriesConf               string
+	Modules                      []string
+	Trace                        string
+}
+
+// lazy opens a part of pod once.
+type lazy[T any] struct {
+	once  sync.Once
+	value T
+	err   error
+	close func() error
+}
+
+func (l *lazy[T]) get(open func() (T, func() error, error)) (T, error) {
+	l.once.Do(func() { l.value, l.close, l.err = open() })
+	return l.value, l.err
+}
+
+func (l *lazy[T]) shut() error {
+	if l.close == nil {
+		return nil
+	}
+	return l.close()
+}
+
+// New returns the App of this process.
+func New(entry rootless.Entry, args []string, start time.Time) *App {
+	return &App{
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Args: args, Start: start, entry: entry,
+		Log: slog.New(slog.DiscardHandler),
+	}
+}
+
+// Enter enters the user's namespaces; it may replace the process.
+func (a *App) Enter(ctx context.Context) error {
+	if a.session != nil {
+		return nil
+	}
+	session, err := rootless.Enter(ctx, a.entry, a.Log)
+	if err != nil {
+		return err
+	}
+	a.session = session
+	return nil
+}
+
+// Session says who runs pod and where; nil for a command in the host's view.
+func (a *App) Session() *rootless.Session { return a.session }
+
+// HostUID is the user's id on the host, also before Enter.
+func (a *App) HostUID() int { return a.entry.HostUID }
+
+// Config is containers.conf with its drop-ins and modules.
+func (a *App) Config() (*config.Config, error) {
+	return a.config.get(func() (*config.Config, func() error, error) {
+		conf, err := config.New(&config.Options{Modules: a.Global.Modules, SetDefault: true})
+		if err != nil {
+			return nil, nil, fmt.Errorf("read containers.conf: %w", err)
+		}
+		return conf, nil, nil
+	})
+}
+
+// Storage is the store of layers, as run and create use it.
+func (a *App) Storage(ctx context.Context) (*storage.Store, error) {
+	return a.storage.get(func() (*storage.Store, func() error, error) {
+		store, warnings, err := storage.Open(ctx, a.StorageOptions())
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, w := range warnings {
+			a.Warn("%s", w)
+		}
+		return store, store.Close, nil
+	})
+}
+
+// StorageOptions are the storage options of the command line.
+func (a *App) StorageOptions() storage.Options {
+	return storage.Options{
+		Root: a.Global.Root, RunRoot: a.Global.RunRoot, Driver: a.Global.StorageDriver,
+		DriverOpts: a.Global.StorageOpts, Rootless: a.session != nil && a.session.Rootless, UID: a.entry.HostUID,
+	}
+}
+
+// Images is the store of images. Commands that write images want durable, and
+// must ask so before anything else opened the store.
+func (a *App) Images(ctx context.Context) (*image.Store, error) {
+	return a.images.get(func() (*image.Store, func() error, error) {
+		store, err := a.Storage(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		images, err := image.New(store, image.Options{RegistriesConf: a.Global.RegistriesConf})
+		if err != nil {
+			return nil, nil, err
+		}
+		return images, nil, nil
+	})
+}
+
+// Events is the log of events, per configuration.
+func (a *App) Events() (events.Log, error) {
+	return a.events.get(func() (events.Log, func() error, error) {
+		conf, err := a.Config()
+		if err != nil {
+			return nil, nil, err
+		}
+		paths, err := storage.Locate(a.StorageOptions())
+		if err != nil {
+			return nil, nil, err
+		}
+		backend := conf.Engine.EventsLogger
+		if a.Global.EventsBackend != "" {
+			backend = a.Global.EventsBackend
+		}
+		log, err := events.Open(backend, events.Options{
+			GraphRoot: paths.Root, HostUID: a.entry.HostUID,
+			MaxSize: int64(conf.Engine.EventsLogFileMaxSize()),
+		})
+		return log, nil, err
+	})
+}
+
+// Engine is the life cycle of containers on this user's store.
+func (a *App) Engine(ctx context.Context) (*libpod.Engine, error) {
+	return a.engine.get(func() (*libpod.Engine, func() error, error) {
+		conf, err := a.Config()
+		if err != nil {
+			return nil, nil, err
+		}
+		paths, err := storage.Locate(a.StorageOptions())
+		if err != nil {
+			return nil, nil, err
+		}
+		log, err := a.Events()
+		if err != nil {
+			return nil, nil, err
+		}
+		self, err := os.Executable()
+		if err != nil {
+			return nil, nil, err
+		}
+		e, err := libpod.Open(ctx, libpod.Options{
+			Session: a.session, Config: conf, GraphRoot: paths.Root, RunRoot: paths.RunRoot,
+			Storage: func() (*storage.Store, error) { return a.Storage(ctx) },
+			Images:  func() (*image.Store, error) { return a.Images(ctx) },
+			Events:  log, Self: append([]string{self}, a.Global.arguments()...), Warn: func(s string) { a.Warn("%s", s) },
+			Runtime: a.Global.Runtime, RuntimeFlags: a.Global.RuntimeFlags, Conmon: a.Global.Conmon,
+			CgroupManager: a.Global.CgroupManager, VolumePath: a.Global.VolumePath,
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		return e, e.Close, nil
+	})
+}
+
+// arguments repeats the global flags for the clean-up that conmon starts.
+func (g *Global) arguments() []string {
+	var args []string
+	add := func(name, value string) {
+		if value != "" {
+			args = append(args, "--"+name+"="+value)
+		}
+	}
+	add("root", absolute(g.Root))
+	add("runroot", absolute(g.RunRoot))
+	add("storage-driver", g.StorageDriver)
+	for _, opt := range g.StorageOpts {
+		add("storage-opt", opt)
+	}
+	add("volumepath", absolute(g.VolumePath))
+	add("runtime", g.Runtime)
+	for _, flag := range g.RuntimeFlags {
+		add("runtime-flag", flag)
+	}
+	add("conmon", g.Conmon)
+	add("cgroup-manager", g.CgroupManager)
+	add("events-backend", g.EventsBackend)
+	for _, m := range g.Modules {
+		add("module", m)
+	}
+	return args
+}
+
+func absolute(path string) string {
+	if path == "" {
+		return ""
+	}
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+// Warn prints one line to standard error.
+func (a *App) Warn(format string, args ...any) {
+	if a.Global.LogLevel == "error" || a.Global.LogLevel == "fatal" || a.Global.LogLevel == "panic" {
+		return
+	}
+	fmt.Fprintf(a.Err, "WARN "+format+"\n", args...)
+}
+
+// Close closes what was opened, last first.
+func (a *App) Close() error {
+	for _, shut := range []func() error{a.engine.shut, a.events.shut, a.images.shut, a.storage.shut} {
+		if err := shut(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+package libpod
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-pod/pod/pkg/specgen"
+)
+
+// cgroupRoot is where the unified hierarchy is mounted, by the kernel's
+// documentation and, on hybrid machines, by pod's own bind (rootless).
+const cgroupRoot = "/sys/fs/cgroup"
+
+// cgroupPlan is how containers get a cgroup here.
+type cgroupPlan struct {
+	// manager is systemd, cgroupfs or "" for none.
+	manager string
+	v2      bool
+	// controllers are those that limits can use.
+	controllers []string
+	// own is pod's cgroup below cgroupRoot.
+	own string
+	// reason says why manager is less than what was configured.
+	reason string
+}
+
+// cgroupPlan finds the cgroup manager once: systemd where its user instance
+// answers, cgroupfs where pod may write, none elsewhere.
+func (e *Engine) cgroupPlan() cgroupPlan {
+	e.cgroups.Do(func() { e.cgroup = e.planCgroups() })
+	return e.cgroup
+}
+
+func (e *Engine) planCgroups() cgroupPlan {
+	var p cgroupPlan
+	if _, err := os.Stat(cgroupRoot + "/cgroup.controllers"); err != nil {
+		p.reason = "cgroup v2 is not mounted at " + cgroupRoot
+		return p
+	}
+	p.v2, p.own = true, ownCgroup()
+	wanted := e.CgroupManager
+	if wanted == "" {
+		wanted = e.Config.Engine.CgroupManager
+	}
+	if wanted == "systemd" {
+		if scope, ok := e.systemdScope(); ok {
+			p.manager, p.controllers = "systemd", readControllers(scope)
+			return p
+		}
+		p.reason = "no systemd instance of the user answers"
+	}
+	dir := filepath.Join(cgroupRoot, p.own)
+	if unix.Access(dir, unix.W_OK) == nil && unix.Access(dir+"/cgroup.procs", unix.W_OK) == nil {
+		p.manager, p.controllers = "cgroupfs", readSubtree(dir)
+		return p
+	}
+	p.reason = "the cgroup " + p.own + " is not delegated to the user"
+	return p
+}
+
+// systemdScope returns the cgroup directory whose controllers a transient unit
+// can have, if the systemd instance that would make it is there.
+func (e *Engine) systemdScope() (string, bool) {
+	if !e.Session.Rootless {
+		_, err := os.Stat("/run/systemd/system")
+		return cgroupRoot, err == nil
+	}
+	uid := e.Session.HostUID
+	if _, err := os.Stat(filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "systemd/private")); err != nil {
+		return "", false
+	}
+	if os.Getenv("DBUS_SESSION_BUS_ADDRESS") == "" {
+		if _, err := os.Stat(filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "bus")); err != nil {
+			return "", false
+		}
+	}
+	return filepath.Join(cgroupRoot, fmt.Sprintf("user.slice/user-%d.slice/user@%d.service", uid, uid)), true
+}
+
+func ownCgroup() string {
+	data, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return "/"
+	}
+	for line := range strings.Lines(string(data)) {
+		if path, ok := strings.CutPrefix(strings.TrimSpace(line), "0::"); ok {
+			return path
+		}
+	}
+	return "/"
+}
+
+// readControllers lists what a cgroup offers to units below it. On machines
+// where the host's tree is elsewhere (a container), the root's list stands in.
+func readControllers(dir string) []string {
+	data, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(data))
+}
+
+// readSubtree lists what a child of dir can use: what is enabled already, or can
+// be because no process stands in dir.
+func readSubtree(dir string) []string {
+	data, err := os.ReadFile(filepath.Join(dir, "cgroup.subtree_control"))
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(data))
+}
+
+// cgroupsPath is the OCI cgroupsPath of a container; empty for none.
+func (e *Engine) cgroupsPath(id string, c *specgen.Container) string {
+	plan := e.cgroupPlan()
+	switch {
+	case plan.manager == "" || c.Resources.Cgroups == "disabled":
+		return ""
+	case plan.manager == "systemd":
+		parent := c.Resources.CgroupParent
+		if parent == "" {
+			parent = "user.slice"
+			if !e.Session.Rootless {
+				parent = "machine.slice"
+			}
+		}
+		return parent + ":pod:" + id
+	default:
+		parent := c.Resources.CgroupParent
+		if parent == "" {
+			parent = plan.own
+		}
+		return filepath.Join("/", parent, "pod-"+id)
+	}
+}

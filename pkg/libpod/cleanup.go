@@ -1,0 +1,325 @@
+package libpod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/rootless-pod/pod/internal/process"
+	"github.com/rootless-pod/pod/internal/step"
+	"github.com/rootless-pod/pod/pkg/libpod/state"
+	"github.com/rootless-pod/pod/pkg/network"
+)
+
+// Cleanup is what conmon's exit command does: it records the end of a container
+// and removes what the run needed, or the container if it is to go, or starts it
+// again if its policy says so. Of several callers the first does the work.
+func (e *Engine) Cleanup(ctx context.Context, nameOrID string) error {
+	c, err := e.state.Lookup(ctx, nameOrID)
+	if err != nil {
+		var absent state.ErrNoContainer
+		if errors.As(err, &absent) {
+			return nil // somebody was faster
+		}
+		return err
+	}
+	lock, err := e.state.Lock(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	c, err = e.settle(ctx, c.ID)
+	if err != nil {
+		unlock(lock)
+		var absent state.ErrNoContainer
+		if errors.As(err, &absent) {
+			return nil
+		}
+		return err
+	}
+	if c.Run != nil || c.Last == nil || !wantsRestart(c) {
+		unlock(lock)
+		return nil
+	}
+	unlock(lock)
+	return e.restartByPolicy(ctx, c)
+}
+
+// finish records the end of a run and removes what belonged to the run. c is
+// locked, its first process has ended.
+func (e *Engine) finish(ctx context.Context, c *state.Container) error {
+	ctx = context.WithoutCancel(ctx)
+	x := e.readExit(c)
+	if x.FinishedAt.IsZero() {
+		x.FinishedAt = time.Now().UTC()
+	}
+	if c.Run.Phase != state.PhaseCleaning {
+		c.Run.Phase, c.Run.Owner = state.PhaseCleaning, process.Self()
+		if err := step.Do(ctx, "state.cleaning", func() error { return e.state.SetRun(ctx, c.ID, c.Run) }); err != nil {
+			return err
+		}
+	}
+	started := !c.Run.StartedAt.IsZero()
+	if err := e.tearDown(ctx, c); err != nil {
+		return err
+	}
+	if !started {
+		if err := e.state.SetRun(ctx, c.ID, nil); err != nil {
+			return err
+		}
+		c.Run = nil
+		return nil
+	}
+	c.Last, c.Run = x, nil
+	e.eventExit(ctx, c)
+	if c.Spec.Remove && !wantsRestart(c) {
+		return e.destroy(ctx, c, true)
+	}
+	return step.Do(ctx, "state.finish", func() error { return e.state.Finish(ctx, c.ID, *x) })
+}
+
+// tearDown removes what a run made, as far as it is there: runtime, network,
+// mount. It is safe to repeat.
+func (e *Engine) tearDown(ctx context.Context, c *state.Container) error {
+	var errs []error
+	errs = append(errs, step.Do(ctx, "runtime.delete", func() error { return e.deleteProcess(ctx, c) }))
+	errs = append(errs, step.Do(ctx, "network.teardown", func() error { return e.endNetwork(ctx, c) }))
+	if c.Spec.Rootfs == "" {
+		errs = append(errs, step.Do(ctx, "storage.unmount", func() error {
+			store, err := e.Storage()
+			if err != nil {
+				return err
+			}
+			_, err = store.Unmount(ctx, c.ID, true)
+			return err
+		}))
+	}
+	return errors.Join(errs...)
+}
+
+// deleteProcess has the runtime forget the container. A killed start may have
+// left a conmon or a runtime whose pid nobody recorded; they are found by the
+// files they leave in the container's run directory.
+func (e *Engine) deleteProcess(ctx context.Context, c *state.Container) error {
+	dir := e.paths.container(c.ID)
+	if _, err := os.Stat(filepath.Join(dir, "config.json")); errors.Is(err, os.ErrNotExist) {
+		return nil // the runtime never saw it
+	}
+	runtime, err := e.runtime(c.Spec.Runtime)
+	if err != nil {
+		return err
+	}
+	if c.Run != nil && c.Run.Init.PID == 0 {
+		stopStrayConmon(c.ID)
+	}
+	if err := runtime.Delete(ctx, c.ID, true); err != nil {
+		return fmt.Errorf("delete container %s from the runtime: %w", short(c.ID), err)
+	}
+	return nil
+}
+
+// stopStrayConmon ends conmon processes of a start that was killed before it
+// could record them. A process is taken for one only if it is ours and conmon's
+// own arguments name the container.
+func stopStrayConmon(id string) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		who, err := process.Of(pid)
+		if err != nil {
+			continue
+		}
+		args, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "cmdline"))
+		if err != nil {
+			continue
+		}
+		if strings.Contains(string(args), "\x00-c\x00"+id+"\x00") {
+			_ = who.Signal(syscall.SIGKILL)
+		}
+	}
+}
+
+// endNetwork removes the container's network namespace and helper. What a
+// killed start left is found by the id.
+func (e *Engine) endNetwork(ctx context.Context, c *state.Container) error {
+	if result, ok := NetworkOf(c); ok {
+		return network.Teardown(ctx, result)
+	}
+	if c.Run == nil || c.Run.Phase == state.PhaseCreating {
+		return nil
+	}
+	return network.Undo(ctx, network.Request{ID: c.ID, NetNSDir: e.paths.netns, RunDir: e.paths.net})
+}
+
+// destroy removes a container wholly: its run has been torn down or never was.
+// The record goes last, so that a kill in between leaves a row that says so.
+func (e *Engine) destroy(ctx context.Context, c *state.Container, volumes bool) error {
+	c.Run = &state.Run{Phase: state.PhaseRemoving, Owner: process.Self()}
+	if err := step.Do(ctx, "state.removing", func() error { return e.state.SetRun(ctx, c.ID, c.Run) }); err != nil {
+		return err
+	}
+	if err := step.Do(ctx, "storage.delete", func() error {
+		if c.Spec.Rootfs != "" {
+			return nil
+		}
+		store, err := e.Storage()
+		if err != nil {
+			return err
+		}
+		return store.Delete(ctx, c.ID)
+	}); err != nil {
+		return err
+	}
+	if err := step.Do(ctx, "files.remove", func() error { return e.removeFiles(c) }); err != nil {
+		return err
+	}
+	if err := step.Do(ctx, "state.remove", func() error { return e.state.Remove(ctx, c.ID) }); err != nil {
+		return err
+	}
+	e.event(ctx, "remove", c)
+	if !volumes {
+		return nil
+	}
+	for _, name := range c.AnonymousVolumes {
+		var absent state.ErrNoVolume
+		if err := e.dropVolume(ctx, name); err != nil && !errors.As(err, &absent) {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeFiles removes the container's directories.
+func (e *Engine) removeFiles(c *state.Container) error {
+	if err := os.RemoveAll(e.paths.container(c.ID)); err != nil {
+		return fmt.Errorf("remove run directory of container %s: %w", short(c.ID), err)
+	}
+	if c.Spec.CIDFile != "" && c.Spec.Remove {
+		_ = os.Remove(c.Spec.CIDFile)
+	}
+	if path, err := e.LogPath(c); err == nil && path != "" && c.Spec.Log.Path == "" {
+		if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+			return fmt.Errorf("remove log of container %s: %w", short(c.ID), err)
+		}
+	}
+	return nil
+}
+
+// settle brings the record of a locked container in line with the kernel: it
+// finishes or undoes what a killed process began.
+func (e *Engine) settle(ctx context.Context, id string) (*state.Container, error) {
+	c, err := e.state.Get(ctx, id)
+	if err != nil || c.Run == nil {
+		return c, err
+	}
+	ctx = context.WithoutCancel(ctx)
+	switch c.Run.Phase {
+	case state.PhaseCreating:
+		if err := e.destroy(ctx, c, true); err != nil {
+			return nil, err
+		}
+		return nil, state.ErrNoContainer{Name: id}
+	case state.PhaseRemoving:
+		if err := e.destroy(ctx, c, true); err != nil {
+			return nil, err
+		}
+		return nil, state.ErrNoContainer{Name: id}
+	case state.PhaseStarting:
+		return e.settleStart(ctx, c)
+	case state.PhaseInit:
+		if c.Run.Init.Alive() && c.Run.Owner.PID == 0 {
+			return c, nil
+		}
+		return e.settleStart(ctx, c)
+	case state.PhaseCleaning:
+	case state.PhaseRunning, state.PhasePaused, state.PhaseCreated:
+		if c.Run.Init.Alive() {
+			return c, nil
+		}
+	}
+	// The end was seen by nobody, or not dealt with. Conmon notes the code
+	// right after the process has ended.
+	if err := e.awaitExitFile(ctx, c); err != nil {
+		return nil, err
+	}
+	if err := e.finish(ctx, c); err != nil {
+		return nil, err
+	}
+	if c.Spec.Remove && !wantsRestart(c) {
+		return nil, state.ErrNoContainer{Name: id}
+	}
+	return c, nil
+}
+
+// settleStart undoes a start that was killed on its way. A container that was
+// to vanish with its run vanishes.
+func (e *Engine) settleStart(ctx context.Context, c *state.Container) (*state.Container, error) {
+	if err := e.tearDown(ctx, c); err != nil {
+		return nil, err
+	}
+	if c.Spec.Remove && c.Last == nil {
+		if err := e.destroy(ctx, c, true); err != nil {
+			return nil, err
+		}
+		return nil, state.ErrNoContainer{Name: c.ID}
+	}
+	if err := e.state.SetRun(ctx, c.ID, nil); err != nil {
+		return nil, err
+	}
+	c.Run = nil
+	return c, nil
+}
+
+// Reconcile settles every container that a dead process left half way, and
+// removes what belongs to a boot that is over. Containers that are being worked
+// on are left alone: their lock is held.
+func (e *Engine) Reconcile(ctx context.Context) error {
+	pending, err := e.state.Pending(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range pending {
+		if ownedBy(c.Run.Owner) {
+			continue
+		}
+		lock, ok, err := e.state.TryLock(c.ID)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		_, err = e.settle(ctx, c.ID)
+		unlock(lock)
+		var absent state.ErrNoContainer
+		if err != nil && !errors.As(err, &absent) {
+			return err
+		}
+	}
+	return e.dropStale(ctx)
+}
+
+// dropStale removes --rm containers of an earlier boot.
+func (e *Engine) dropStale(ctx context.Context) error {
+	stale, err := e.state.Stale(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range stale {
+		if err := e.destroy(ctx, c, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,239 @@
+package libpod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/rootless-pod/pod/internal/process"
+	"github.com/rootless-pod/pod/internal/step"
+	"github.com/rootless-pod/pod/pkg/libpod/state"
+	"github.com/rootless-pod/pod/pkg/specgen"
+	"github.com/rootless-pod/pod/pkg/storage"
+)
+
+// Create makes a container of an image that is in the store already.
+func (e *Engine) Create(ctx context.Context, spec *specgen.Container, img specgen.ImageConfig) (*state.Container, error) {
+	c, lock, err := e.create(ctx, spec, img)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.state.SetRun(ctx, c.ID, nil); err != nil {
+		return nil, errors.Join(err, lock.Unlock())
+	}
+	return c, lock.Unlock()
+}
+
+// create makes the container and leaves it locked, its run in PhaseCreating: a
+// run that goes on at once needs no write in between.
+func (e *Engine) create(ctx context.Context, spec *specgen.Container, img specgen.ImageConfig) (*state.Container, *state.Lock, error) {
+	c, maps, err := e.describe(spec, img)
+	if err != nil {
+		return nil, nil, err
+	}
+	if spec.Replace {
+		if err := e.replace(ctx, spec.Name); err != nil {
+			return nil, nil, err
+		}
+	}
+	lock, err := e.state.Lock(ctx, c.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = e.fill(ctx, c, maps, img)
+	if err != nil {
+		return nil, nil, errors.Join(err, e.undoCreate(context.WithoutCancel(ctx), c.ID), e.state.RemoveLock(lock))
+	}
+	e.event(ctx, "create", c)
+	return c, lock, nil
+}
+
+// describe completes the description and makes the record of it. It changes
+// nothing on disk.
+func (e *Engine) describe(spec *specgen.Container, img specgen.ImageConfig) (*state.Container, idMaps, error) {
+	var none idMaps
+	if err := spec.Validate(); err != nil {
+		return nil, none, err
+	}
+	if err := spec.ApplyImage(img); err != nil {
+		return nil, none, err
+	}
+	maps, err := e.userMaps(spec)
+	if err != nil {
+		return nil, none, err
+	}
+	if err := e.defaults(spec); err != nil {
+		return nil, none, err
+	}
+	if err := e.checkMounts(spec); err != nil {
+		return nil, none, err
+	}
+	id, err := newID()
+	if err != nil {
+		return nil, none, err
+	}
+	return &state.Container{
+		ID: id, Name: spec.Name, Created: time.Now().UTC(), Spec: *spec,
+		ImageID: img.ID, ImageName: img.Name, ImageDigest: img.Digest, Volatile: spec.Remove,
+	}, maps, nil
+}
+
+// defaults fills what containers.conf decides when the container is made, so
+// that a later change of the configuration does not change the container.
+func (e *Engine) defaults(spec *specgen.Container) error {
+	if spec.Runtime == "" {
+		spec.Runtime = e.runtimeName()
+	}
+	if _, err := e.runtime(spec.Runtime); err != nil {
+		return err
+	}
+	if spec.Log.Driver == "" {
+		spec.Log.Driver = e.defaultLogDriver()
+	}
+	if spec.Log.MaxSize == 0 && e.Config.Containers.LogSizeMax > 0 {
+		spec.Log.MaxSize = e.Config.Containers.LogSizeMax
+	}
+	if !spec.Process.Init && e.Config.Containers.Init {
+		spec.Process.Init = true
+	}
+	if spec.Process.Init && spec.Process.InitPath == "" {
+		path, err := e.Config.FindInitBinary()
+		if err != nil {
+			return errors.New("--init needs catatonit: install the package catatonit, or name an init with --init-path PATH")
+		}
+		spec.Process.InitPath = path
+	}
+	if spec.Process.Timezone == "" {
+		spec.Process.Timezone = e.Config.Containers.TZ
+	}
+	return nil
+}
+
+// defaultLogDriver is the configured driver, unless that is journald and there
+// is no journal to write to.
+func (e *Engine) defaultLogDriver() string {
+	driver := e.Config.Containers.LogDriver
+	if driver == "journald" || driver == "" {
+		if _, err := os.Stat("/run/systemd/journal/socket"); err != nil {
+			return "k8s-file"
+		}
+		return "journald"
+	}
+	return driver
+}
+
+// checkMounts refuses host paths that are not there, before anything is made.
+func (e *Engine) checkMounts(spec *specgen.Container) error {
+	for _, m := range spec.Storage.Mounts {
+		if m.Type != "bind" {
+			continue
+		}
+		if _, err := os.Stat(m.Source); err != nil {
+			if errors.Is(err, os.ErrNotExist) {
+				return fmt.Errorf("statfs %s: no such file or directory: create it first, or mount a named volume", m.Source)
+			}
+			return fmt.Errorf("mount %s: %w", m.Source, err)
+		}
+	}
+	return nil
+}
+
+// replace removes the container that has the name, if there is one.
+func (e *Engine) replace(ctx context.Context, name string) error {
+	if name == "" {
+		return errors.New("--replace needs --name NAME: it names what is replaced")
+	}
+	old, err := e.state.Lookup(ctx, name)
+	var absent state.ErrNoContainer
+	if errors.As(err, &absent) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if old.Name != name {
+		return nil // an id that begins like the name
+	}
+	_, err = e.Remove(ctx, old.ID, RemoveOptions{Force: true, Volumes: true})
+	return err
+}
+
+// fill records the container, then makes what belongs to it.
+func (e *Engine) fill(ctx context.Context, c *state.Container, maps idMaps, img specgen.ImageConfig) error {
+	self := process.Self()
+	c.Run = &state.Run{Phase: state.PhaseCreating, Owner: self}
+	if err := step.Do(ctx, "state.add", func() error { return e.addNamed(ctx, c) }); err != nil {
+		return err
+	}
+	store, err := e.Storage()
+	if err != nil {
+		return err
+	}
+	if err := step.Do(ctx, "volumes.create", func() error { return e.makeVolumes(ctx, c) }); err != nil {
+		return err
+	}
+	return step.Do(ctx, "storage.create", func() error {
+		return store.CreateContainer(ctx, storage.ContainerOptions{
+			ID: c.ID, ImageID: img.ID, ImageName: img.Name, Name: c.Name, Created: c.Created, Volatile: c.Volatile,
+			UIDMap: maps.uid, GIDMap: maps.gid, LabelOpts: c.Spec.Security.Label,
+		})
+	})
+}
+
+// addNamed adds the record; a container without a name gets one that is free.
+func (e *Engine) addNamed(ctx context.Context, c *state.Container) error {
+	if c.Name != "" {
+		return e.state.Add(ctx, c)
+	}
+	for attempt := 0; ; attempt++ {
+		name, err := randomName()
+		if err != nil {
+			return err
+		}
+		if attempt > 2 {
+			name += c.ID[attempt*4 : attempt*4+4]
+		}
+		c.Name = name
+		err = e.state.Add(ctx, c)
+		var taken state.ErrNameInUse
+		if !errors.As(err, &taken) || attempt == 10 {
+			return err
+		}
+	}
+}
+
+// undoCreate removes what a failed or killed create left.
+func (e *Engine) undoCreate(ctx context.Context, id string) error {
+	c, err := e.state.Get(ctx, id)
+	var absent state.ErrNoContainer
+	if errors.As(err, &absent) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return e.destroy(ctx, c, true)
+}
+
+// inUse lists the containers made of an image.
+func (e *Engine) inUse(ctx context.Context, imageID string) ([]string, error) {
+	all, err := e.state.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, c := range all {
+		if c.ImageID == imageID {
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids, nil
+}
+
+// commandLine is what ps shows of a container's command.
+func commandLine(c *state.Container) []string {
+	return slices.Concat(c.Spec.Process.Entrypoint, c.Spec.Process.Command)
+}

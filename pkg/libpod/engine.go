@@ -1,0 +1,146 @@
+// Package libpod owns the life cycle of containers and volumes: it takes a
+// description (specgen), keeps its record and state (state), prepares storage
+// and network, and drives the OCI runtime. Every change to a container is made
+// under its lock, and what is about to be done is recorded before it is done,
+// so that whoever comes after a killed process can finish or undo it.
+package libpod
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"go.podman.io/common/pkg/config"
+
+	"github.com/rootless-pod/pod/pkg/events"
+	"github.com/rootless-pod/pod/pkg/image"
+	"github.com/rootless-pod/pod/pkg/libpod/state"
+	"github.com/rootless-pod/pod/pkg/ociruntime"
+	"github.com/rootless-pod/pod/pkg/rootless"
+	"github.com/rootless-pod/pod/pkg/storage"
+)
+
+// Options are what an Engine stands on.
+type Options struct {
+	Session *rootless.Session
+	Config  *config.Config
+	// GraphRoot and RunRoot are those of containers/storage.
+	GraphRoot, RunRoot string
+	// Storage and Images open their stores on first use.
+	Storage func() (*storage.Store, error)
+	Images  func() (*image.Store, error)
+	Events  events.Log
+	// Self is the argument vector of this program with its global flags; the
+	// clean-up that conmon starts is made of it.
+	Self []string
+	// Warn shows the user one line.
+	Warn func(string)
+	// The rest comes from global flags; empty means as configured.
+	Runtime       string
+	RuntimeFlags  []string
+	Conmon        string
+	CgroupManager string
+	VolumePath    string
+}
+
+// Engine is one user's containers in one graph root.
+type Engine struct {
+	Options
+	state *state.Store
+	paths paths
+
+	cgroups sync.Once
+	cgroup  cgroupPlan
+}
+
+// Open opens the engine. It touches neither images nor containers.
+func Open(ctx context.Context, opts Options) (*Engine, error) {
+	e := &Engine{Options: opts, paths: newPaths(opts.GraphRoot, opts.RunRoot, opts.VolumePath)}
+	if err := e.paths.make(); err != nil {
+		return nil, err
+	}
+	store, err := state.Open(ctx, state.Options{GraphRoot: opts.GraphRoot, RunDir: e.paths.run})
+	if err != nil {
+		return nil, err
+	}
+	e.state = store
+	return e, nil
+}
+
+// Close closes the state. Containers go on.
+func (e *Engine) Close() error { return e.state.Close() }
+
+// paths are pod's own directories of a store.
+type paths struct {
+	run     string // everything that ends with this boot
+	ctr     string // one directory a container, with its bundle
+	netns   string // bind-mounted network namespaces
+	net     string // files of the network helpers
+	runtime string // state of the OCI runtimes
+	volumes string
+}
+
+// newPaths gives each graph root its own run directory, so that two stores of
+// one user never meet.
+func newPaths(graphRoot, runRoot, volumes string) paths {
+	sum := sha256.Sum256([]byte(graphRoot))
+	run := filepath.Join(runRoot, "pod", hex.EncodeToString(sum[:4]))
+	if volumes == "" {
+		volumes = filepath.Join(graphRoot, "volumes")
+	}
+	return paths{
+		run: run, ctr: filepath.Join(run, "c"),
+		netns: filepath.Join(run, "netns"), net: filepath.Join(run, "net"), runtime: filepath.Join(run, "rt"), volumes: volumes,
+	}
+}
+
+// make creates the directories, all of them for their owner alone.
+func (p paths) make() error {
+	if _, err := os.Lstat(p.runtime); err == nil {
+		return nil // the last one: all are there
+	}
+	for _, dir := range []string{p.run, p.ctr, p.netns, p.net, p.runtime} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("make run directory: %w", err)
+		}
+	}
+	return nil
+}
+
+func (p paths) container(id string) string { return filepath.Join(p.ctr, id) }
+func (p paths) waitLock(id string) string  { return filepath.Join(p.ctr, id, "wait.lock") }
+
+// runtime returns the driver of the OCI runtime called name.
+func (e *Engine) runtime(name string) (*ociruntime.Runtime, error) {
+	if name == "" {
+		name = e.runtimeName()
+	}
+	path, err := ociruntime.Find(name, e.Config.Engine.OCIRuntimes)
+	if err != nil {
+		return nil, err
+	}
+	conmon := e.Options.Conmon
+	if conmon == "" {
+		if conmon, err = ociruntime.FindConmon(e.Config.Engine.ConmonPath.Get()); err != nil {
+			return nil, err
+		}
+	}
+	base := filepath.Base(path)
+	return &ociruntime.Runtime{
+		Name: base, Path: path, Conmon: conmon, Flags: e.RuntimeFlags,
+		CgroupManager: e.cgroupPlan().manager,
+		StateRoot:     filepath.Join(e.paths.runtime, base),
+	}, nil
+}
+
+// runtimeName is the runtime for new containers.
+func (e *Engine) runtimeName() string {
+	if e.Options.Runtime != "" {
+		return e.Options.Runtime
+	}
+	return e.Config.Engine.OCIRuntime
+}

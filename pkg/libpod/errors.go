@@ -1,0 +1,43 @@
+package libpod
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors that callers tell apart.
+var (
+	// ErrStateImproper: the container is in no state for what was asked.
+	ErrStateImproper = errors.New("container state improper")
+	// ErrStillRunning: rm of a running container without force.
+	ErrStillRunning = errors.New("container is running or paused")
+)
+
+// CodedError is an error with an exit code of its own.
+type CodedError struct {
+	Code int
+	Err  error
+}
+
+func (e *CodedError) Error() string { return e.Err.Error() }
+func (e *CodedError) Unwrap() error { return e.Err }
+
+// ExitCode is the code of the process that reports the error.
+func (e *CodedError) ExitCode() int { return e.Code }
+
+func coded(code int, format string, args ...any) error {
+	return &CodedError{Code: code, Err: fmt.Errorf(format, args...)}
+}
+
+// improper says that c cannot do what is asked because of its status.
+func improper(verb string, id, name string, status Status, remedy string) error {
+	return fmt.Errorf("%s container %s (%s): it is %s, %s: %w", verb, name, short(id), status, remedy, ErrStateImproper)
+}
+
+// short is the form of an id that people read.
+func short(id string) string {
+	if len(id) > 12 {
+		return id[:12]
+	}
+	return id
+}

@@ -1,0 +1,39 @@
+package libpod
+
+import (
+	"context"
+
+	"github.com/rootless-pod/pod/internal/step"
+	"github.com/rootless-pod/pod/pkg/events"
+	"github.com/rootless-pod/pod/pkg/libpod/state"
+)
+
+// event notes what happened to a container. A log that cannot be written is no
+// reason to fail, but one to say so.
+func (e *Engine) event(ctx context.Context, status events.Status, c *state.Container) {
+	e.write(ctx, containerEvent(status, c))
+}
+
+// eventExit notes the end of a run.
+func (e *Engine) eventExit(ctx context.Context, c *state.Container) {
+	ev := containerEvent(events.Died, c)
+	if !c.Last.Unknown {
+		ev.ExitCode = &c.Last.Code
+	}
+	ev.OOMKilled = c.Last.OOMKilled
+	e.write(ctx, ev)
+}
+
+func containerEvent(status events.Status, c *state.Container) events.Event {
+	return events.Event{
+		Type: events.Container, Status: status, ID: c.ID, Name: c.Name, Image: c.ImageName,
+		Attributes: c.Spec.Labels,
+	}
+}
+
+func (e *Engine) write(ctx context.Context, ev events.Event) {
+	err := step.Do(ctx, "event."+string(ev.Status), func() error { return e.Events.Write(ev) })
+	if err != nil && e.Warn != nil {
+		e.Warn("event " + string(ev.Status) + " was not recorded: " + err.Error())
+	}
+}

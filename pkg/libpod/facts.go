@@ -1,0 +1,233 @@
+package libpod
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/moby/sys/capability"
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
+	"go.podman.io/common/pkg/seccomp"
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-pod/pod/pkg/libpod/state"
+	"github.com/rootless-pod/pod/pkg/specgen"
+)
+
+// initInside is where --init finds the init program in the container.
+const initInside = "/run/podman-init"
+
+// ociSpec computes the OCI specification of a container that is mounted.
+func (e *Engine) ociSpec(ctx context.Context, c *state.Container, l *launch) (*rspec.Spec, error) {
+	f, err := e.facts(ctx, c, l)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := c.Spec.ToOCI(f)
+	if err != nil {
+		return nil, err
+	}
+	spec.Linux.Seccomp, err = e.seccomp(&c.Spec, spec)
+	return spec, err
+}
+
+// facts gathers what the conversion must know of the host.
+func (e *Engine) facts(ctx context.Context, c *state.Container, l *launch) (specgen.Facts, error) {
+	var none specgen.Facts
+	s := &c.Spec
+	maps, err := e.userMaps(s)
+	if err != nil {
+		return none, err
+	}
+	who, err := resolveUser(l.root, s.Process.User, namedGroups(s.Process.Groups))
+	if err != nil {
+		return none, err
+	}
+	plan := e.cgroupPlan()
+	conf := &e.Config.Containers
+	f := specgen.Facts{
+		ID: c.ID, RootfsPath: l.root, Rootless: e.Session.Rootless,
+		UIDMap: maps.uid, GIDMap: maps.gid,
+		Env: conf.Env.Get(), UID: who.uid, GID: who.gid, Groups: who.groups, Home: who.home,
+		DefaultCapabilities: conf.DefaultCapabilities.Get(), Bounding: bounding(),
+		DefaultUlimits: conf.DefaultUlimits.Get(), MaxUlimits: hardLimits(),
+		DefaultPidsLimit: conf.PidsLimit, Controllers: plan.controllers, CgroupV2: plan.v2,
+		CgroupsPath: e.cgroupsPath(c.ID, s), NetNS: l.netns, Hostname: e.hostname(c),
+		Binds: l.binds, Volumes: map[string]string{}, InitPath: initInside,
+	}
+	for _, m := range s.Storage.Mounts {
+		if m.Type == "volume" {
+			f.Volumes[m.Source] = e.volumeDir(m.Source)
+		}
+	}
+	for _, space := range []struct {
+		name, mode string
+		path       *string
+	}{{"pid", s.Spaces.PID, &f.PIDNS}, {"ipc", s.Spaces.IPC, &f.IPCNS}, {"uts", s.Spaces.UTS, &f.UTSNS}, {"cgroup", s.Spaces.Cgroup, &f.CgroupNS}} {
+		if *space.path, err = e.spacePath(ctx, space.name, space.mode); err != nil {
+			return none, err
+		}
+	}
+	if s.Security.Privileged {
+		f.HostDevices = hostDevices("/dev")
+	}
+	return f, nil
+}
+
+// namedGroups drops keep-groups, which is no group but a wish.
+func namedGroups(groups []string) []string {
+	var named []string
+	for _, g := range groups {
+		if g != "keep-groups" {
+			named = append(named, g)
+		}
+	}
+	return named
+}
+
+// spacePath is the file of the namespace that a mode means; empty for modes that
+// need none.
+func (e *Engine) spacePath(ctx context.Context, name, mode string) (string, error) {
+	kind, arg, _ := strings.Cut(mode, ":")
+	switch kind {
+	case "ns":
+		if _, err := os.Stat(arg); err != nil {
+			return "", fmt.Errorf("namespace %s: %w", mode, err)
+		}
+		return arg, nil
+	case "container":
+		target, err := e.running(ctx, arg, "join the "+name+" namespace of")
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("/proc/%d/ns/%s", target.Run.Init.PID, name), nil
+	}
+	return "", nil
+}
+
+// running looks up a container that must run.
+func (e *Engine) running(ctx context.Context, nameOrID, verb string) (*state.Container, error) {
+	c, err := e.state.Lookup(ctx, nameOrID)
+	if err != nil {
+		return nil, err
+	}
+	if status := e.status(c); status != StatusRunning && status != StatusPaused {
+		return nil, improper(verb, c.ID, c.Name, status, "start it first")
+	}
+	return c, nil
+}
+
+func (e *Engine) hostname(c *state.Container) string {
+	switch {
+	case c.Spec.Network.Hostname != "":
+		return c.Spec.Network.Hostname
+	case c.Spec.Spaces.UTS == "host":
+		name, _ := os.Hostname()
+		return name
+	}
+	return short(c.ID)
+}
+
+// bounding lists the capabilities of this process's bounding set.
+func bounding() []string {
+	caps, err := capability.NewPid2(0)
+	if err != nil || caps.Load() != nil {
+		return nil
+	}
+	var names []string
+	for _, c := range capability.ListKnown() {
+		if caps.Get(capability.BOUNDING, c) {
+			names = append(names, "CAP_"+strings.ToUpper(c.String()))
+		}
+	}
+	return names
+}
+
+// hardLimits are the most a container's ulimits can be, by the name OCI uses.
+func hardLimits() map[string]uint64 {
+	resources := map[string]int{
+		"RLIMIT_AS": unix.RLIMIT_AS, "RLIMIT_CORE": unix.RLIMIT_CORE, "RLIMIT_CPU": unix.RLIMIT_CPU,
+		"RLIMIT_DATA": unix.RLIMIT_DATA, "RLIMIT_FSIZE": unix.RLIMIT_FSIZE, "RLIMIT_LOCKS": unix.RLIMIT_LOCKS,
+		"RLIMIT_MEMLOCK": unix.RLIMIT_MEMLOCK, "RLIMIT_MSGQUEUE": unix.RLIMIT_MSGQUEUE, "RLIMIT_NICE": unix.RLIMIT_NICE,
+		"RLIMIT_NOFILE": unix.RLIMIT_NOFILE, "RLIMIT_NPROC": unix.RLIMIT_NPROC, "RLIMIT_RSS": unix.RLIMIT_RSS,
+		"RLIMIT_RTPRIO": unix.RLIMIT_RTPRIO, "RLIMIT_RTTIME": unix.RLIMIT_RTTIME,
+		"RLIMIT_SIGPENDING": unix.RLIMIT_SIGPENDING, "RLIMIT_STACK": unix.RLIMIT_STACK,
+	}
+	limits := make(map[string]uint64, len(resources))
+	for name, resource := range resources {
+		var limit unix.Rlimit
+		// Prlimit, since Go raises its own soft limit of files at start.
+		if unix.Prlimit(0, resource, nil, &limit) == nil {
+			limits[name] = limit.Max
+		}
+	}
+	return limits
+}
+
+// hostDevices lists the device nodes below dir, for --privileged. Terminals,
+// shared memory and message queues are the container's own.
+func hostDevices(dir string) []rspec.LinuxDevice {
+	var devices []rspec.LinuxDevice
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return nil //nolint:nilerr // what cannot be read is left out
+		}
+		if d.IsDir() {
+			switch d.Name() {
+			case "pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev":
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if d.Type()&fs.ModeDevice == 0 || d.Name() == "console" {
+			return nil
+		}
+		var st unix.Stat_t
+		if unix.Lstat(path, &st) != nil {
+			return nil
+		}
+		kind := "b"
+		if st.Mode&unix.S_IFMT == unix.S_IFCHR {
+			kind = "c"
+		}
+		mode, uid, gid := os.FileMode(st.Mode&0o7777), st.Uid, st.Gid
+		devices = append(devices, rspec.LinuxDevice{
+			Path: path, Type: kind, Major: int64(unix.Major(st.Rdev)), Minor: int64(unix.Minor(st.Rdev)),
+			FileMode: &mode, UID: &uid, GID: &gid,
+		})
+		return nil
+	})
+	return devices
+}
+
+// seccomp returns the profile of the container: the field's default, a file of
+// the user's, or none.
+func (e *Engine) seccomp(s *specgen.Container, spec *rspec.Spec) (*rspec.LinuxSeccomp, error) {
+	profile := s.Security.Seccomp
+	if profile == "unconfined" || (profile == "" && s.Security.Privileged) || !seccomp.IsSupported() {
+		return nil, nil //nolint:nilnil // no profile is an answer
+	}
+	if profile == "" {
+		profile = e.Config.Containers.SeccompProfile
+	}
+	if profile == "unconfined" {
+		return nil, nil //nolint:nilnil // as above
+	}
+	if profile != "" {
+		data, err := os.ReadFile(profile)
+		if err == nil {
+			loaded, err := seccomp.LoadProfile(string(data), spec)
+			if err != nil {
+				return nil, fmt.Errorf("seccomp profile %s: %w", profile, err)
+			}
+			return loaded, nil
+		}
+		if s.Security.Seccomp != "" || !os.IsNotExist(err) {
+			return nil, fmt.Errorf("open seccomp profile: %w", err)
+		}
+	}
+	return seccomp.GetDefaultProfile(spec)
+}

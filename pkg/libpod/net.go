@@ -1,0 +1,209 @@
+package libpod
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/rootless-pod/pod/pkg/libpod/state"
+	"github.com/rootless-pod/pod/pkg/network"
+)
+
+// networkRequest is what the network package must know of the container.
+func (e *Engine) networkRequest(ctx context.Context, c *state.Container) (network.Request, error) {
+	req := network.Request{
+		ID: c.ID, Spec: c.Spec.Network, Rootless: e.Session.Rootless, NetNSDir: e.paths.netns, RunDir: e.paths.net,
+		Helpers: e.netHelpers(),
+	}
+	if mode, ok := strings.CutPrefix(c.Spec.Network.Mode, "container:"); ok {
+		target, err := e.running(ctx, mode, "join the network of")
+		if err != nil {
+			return req, err
+		}
+		req.JoinNetNS = fmt.Sprintf("/proc/%d/ns/net", target.Run.Init.PID)
+	}
+	return req, nil
+}
+
+// netHelpers finds the programs that connect containers.
+func (e *Engine) netHelpers() network.Helper {
+	find := func(name string) string {
+		path, err := e.Config.FindHelperBinary(name, true)
+		if err != nil {
+			return ""
+		}
+		return path
+	}
+	return network.Helper{
+		Pasta: find("pasta"), PastaOptions: e.Config.Network.PastaOptions.Get(),
+		Slirp4netns: find("slirp4netns"), SlirpOptions: e.Config.Engine.NetworkCmdOptions.Get(),
+		Default: e.Config.Network.DefaultRootlessNetworkCmd,
+	}
+}
+
+// beginNetwork makes the namespace and starts the helper, without waiting.
+func (e *Engine) beginNetwork(ctx context.Context, c *state.Container, l *launch) error {
+	req, err := e.networkRequest(ctx, c)
+	if err != nil {
+		return err
+	}
+	if l.net, err = network.Begin(ctx, req); err != nil {
+		return err
+	}
+	l.netns = l.net.NetNS()
+	return nil
+}
+
+// finishNetwork waits for the helper and records what its end needs.
+func (e *Engine) finishNetwork(ctx context.Context, c *state.Container, l *launch) error {
+	result, err := l.net.Wait(ctx)
+	if err != nil {
+		return err
+	}
+	l.net = nil
+	if c.Run.Network, err = json.Marshal(result); err != nil {
+		return fmt.Errorf("encode the network of container %s: %w", short(c.ID), err)
+	}
+	for _, w := range result.Warnings {
+		e.Warn(w)
+	}
+	return e.writeNetFiles(c, l, result)
+}
+
+// NetworkOf is what the network package said of a container that runs.
+func NetworkOf(c *state.Container) (network.Result, bool) {
+	var result network.Result
+	if c.Run == nil || len(c.Run.Network) == 0 || json.Unmarshal(c.Run.Network, &result) != nil {
+		return network.Result{}, false
+	}
+	return result, true
+}
+
+// writeFiles makes the files that are bound into the container. Their content
+// that depends on the network is written when that is up: the bind is of the
+// file, so the container sees it.
+func (e *Engine) writeFiles(ctx context.Context, c *state.Container, l *launch) error {
+	bind := func(name, destination string) {
+		l.binds = append(l.binds, rspec.Mount{
+			Destination: destination, Type: "bind", Source: filepath.Join(l.dir, name),
+			Options: []string{"bind", "rprivate"},
+		})
+	}
+	n := &c.Spec.Network
+	files := map[string]string{}
+	if !n.NoHosts && !mounts(c, "/etc/hosts") {
+		files["hosts"] = ""
+		bind("hosts", "/etc/hosts")
+	}
+	if !(len(n.DNS) == 1 && n.DNS[0] == "none") && !mounts(c, "/etc/resolv.conf") {
+		files["resolv.conf"] = ""
+		bind("resolv.conf", "/etc/resolv.conf")
+	}
+	if !n.NoHostname && !mounts(c, "/etc/hostname") {
+		files["hostname"] = e.hostname(c) + "\n"
+		bind("hostname", "/etc/hostname")
+	}
+	if !mounts(c, "/run/.containerenv") && !mounts(c, "/run") {
+		files["containerenv"] = containerEnv(c, e.Session.Rootless)
+		bind("containerenv", "/run/.containerenv")
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(l.dir, name), []byte(content), 0o644); err != nil {
+			return fmt.Errorf("write %s of container %s: %w", name, short(c.ID), err)
+		}
+	}
+	if c.Spec.Process.Init {
+		l.binds = append(l.binds, rspec.Mount{
+			Destination: initInside, Type: "bind", Source: c.Spec.Process.InitPath,
+			Options: []string{"bind", "ro", "rprivate"},
+		})
+	}
+	if target, ok := strings.CutPrefix(c.Spec.Spaces.IPC, "container:"); ok {
+		return e.shareShm(ctx, target, l)
+	}
+	return nil
+}
+
+// shareShm binds the /dev/shm of the container whose IPC namespace is joined:
+// POSIX shared memory is a file system, not part of the namespace.
+func (e *Engine) shareShm(ctx context.Context, target string, l *launch) error {
+	other, err := e.running(ctx, target, "share the memory of")
+	if err != nil {
+		return err
+	}
+	l.binds = append(l.binds, rspec.Mount{
+		Destination: "/dev/shm", Type: "bind", Options: []string{"bind", "rprivate", "nosuid", "noexec", "nodev"},
+		Source: fmt.Sprintf("/proc/%d/root/dev/shm", other.Run.Init.PID),
+	})
+	return nil
+}
+
+// mounts says whether the user mounts something of his own at path.
+func mounts(c *state.Container, path string) bool {
+	for _, m := range c.Spec.Storage.Mounts {
+		if filepath.Clean(m.Destination) == path {
+			return true
+		}
+	}
+	return false
+}
+
+// containerEnv is the file by which programs know that they are contained. It
+// tells a privileged container who it is, as in the field.
+func containerEnv(c *state.Container, rootless bool) string {
+	if !c.Spec.Security.Privileged {
+		return ""
+	}
+	yes := 0
+	if rootless {
+		yes = 1
+	}
+	return fmt.Sprintf("engine=\"pod\"\nname=%q\nid=%q\nimage=%q\nimageid=%q\nrootless=%d\n",
+		c.Name, c.ID, c.ImageName, c.ImageID, yes)
+}
+
+// writeNetFiles fills hosts and resolv.conf.
+func (e *Engine) writeNetFiles(c *state.Container, l *launch, result *network.Result) error {
+	n := &c.Spec.Network
+	if !n.NoHosts && !mounts(c, "/etc/hosts") {
+		hosts := network.Hosts{
+			Base: e.Config.Containers.BaseHostsFile, Rootfs: l.root, AddHosts: n.AddHosts,
+			Addresses: result.Addresses, Names: []string{e.hostname(c), c.Name}, HostAddress: result.HostAddress,
+		}
+		if err := hosts.Write(filepath.Join(l.dir, "hosts")); err != nil {
+			return err
+		}
+	}
+	if (len(n.DNS) == 1 && n.DNS[0] == "none") || mounts(c, "/etc/resolv.conf") {
+		return nil
+	}
+	conf := &e.Config.Containers
+	resolv := network.Resolv{
+		Servers: or(n.DNS, conf.DNSServers.Get()), Search: or(n.DNSSearch, conf.DNSSearches.Get()),
+		Options: or(n.DNSOptions, conf.DNSOptions.Get()), Forward: result.DNS,
+		HostNetwork: result.NetNS == network.Host, IPv6: hasIPv6(result),
+	}
+	return resolv.Write(filepath.Join(l.dir, "resolv.conf"))
+}
+
+// or returns the user's list, or what is configured.
+func or(user, configured []string) []string {
+	if len(user) > 0 {
+		return user
+	}
+	return configured
+}
+
+func hasIPv6(r *network.Result) bool {
+	for _, a := range r.Addresses {
+		if a.Addr().Is6() && !a.Addr().IsLinkLocalUnicast() {
+			return true
+		}
+	}
+	return false
+}

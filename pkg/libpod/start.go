@@ -1,0 +1,315 @@
+package libpod
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/rootless-pod/pod/internal/process"
+	"github.com/rootless-pod/pod/internal/step"
+	"github.com/rootless-pod/pod/pkg/libpod/state"
+	"github.com/rootless-pod/pod/pkg/network"
+	"github.com/rootless-pod/pod/pkg/ociruntime"
+)
+
+// launch is what one start makes, from the mount to the running process.
+type launch struct {
+	runtime *ociruntime.Runtime
+	dir     string // the container's run directory and bundle
+	root    string // its mounted root file system
+	netns   string // path of its network namespace, "host" or empty
+	net     *network.Pending
+	binds   []rspec.Mount
+	wait    *os.File // the wait lock, while this process will clean up itself
+}
+
+// StartOptions say how a container is started.
+type StartOptions struct {
+	// Attach, if set, is called when the container exists and its output can be
+	// had, before its process runs; it must call begin, then may stay.
+	Attach func(ctx context.Context, dir string, begin func() error) error
+}
+
+// Start starts a container that does not run. Starting a running one is no
+// error, as in the field.
+func (e *Engine) Start(ctx context.Context, nameOrID string) (*state.Container, error) {
+	c, lock, err := e.lockContainer(ctx, nameOrID)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock(lock)
+	switch status := e.status(c); status {
+	case StatusRunning:
+		return c, nil
+	case StatusCreated, StatusExited:
+	case StatusInitialized:
+		if err := e.runInitialized(ctx, c); err != nil {
+			return nil, err
+		}
+		return c, nil
+	default:
+		return nil, improper("start", c.ID, c.Name, status, "wait, or unpause it")
+	}
+	c.Restarts = 0
+	return c, e.start(ctx, c, nil)
+}
+
+// start runs a rested container that is locked. With hold the caller stays to
+// wait for it and keeps hold, the wait lock.
+func (e *Engine) start(ctx context.Context, c *state.Container, hold *os.File) error {
+	l, err := e.prepare(ctx, c, hold)
+	if err == nil {
+		err = e.begin(ctx, c, l)
+	}
+	if err != nil {
+		return e.failStart(ctx, c, err)
+	}
+	return nil
+}
+
+// failStart undoes a start; the container is what it was before.
+func (e *Engine) failStart(ctx context.Context, c *state.Container, cause error) error {
+	ctx = context.WithoutCancel(ctx)
+	if err := e.tearDown(ctx, c); err != nil {
+		return errors.Join(cause, err)
+	}
+	if err := e.state.SetRun(ctx, c.ID, nil); err != nil {
+		return errors.Join(cause, err)
+	}
+	c.Run = nil
+	return cause
+}
+
+// prepare does everything up to a process that waits for its start.
+func (e *Engine) prepare(ctx context.Context, c *state.Container, hold *os.File) (*launch, error) {
+	l := &launch{dir: e.paths.container(c.ID), wait: hold}
+	var err error
+	if l.runtime, err = e.runtime(c.Spec.Runtime); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(l.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make run directory of container %s: %w", short(c.ID), err)
+	}
+	c.Run = &state.Run{Phase: state.PhaseStarting, Owner: process.Self()}
+	if err := step.Do(ctx, "state.starting", func() error { return e.state.SetRun(ctx, c.ID, c.Run) }); err != nil {
+		return nil, err
+	}
+	if err := step.Do(ctx, "network.begin", func() error { return e.beginNetwork(ctx, c, l) }); err != nil {
+		return nil, err
+	}
+	err = e.assemble(ctx, c, l)
+	if err != nil && l.net != nil {
+		err = errors.Join(err, l.net.Abort())
+		l.net = nil
+	}
+	return l, err
+}
+
+// assemble mounts the root file system, writes the bundle and has conmon and
+// the runtime create the container. The network is set up meanwhile.
+func (e *Engine) assemble(ctx context.Context, c *state.Container, l *launch) error {
+	store, err := e.Storage()
+	if err != nil {
+		return err
+	}
+	err = step.Do(ctx, "storage.mount", func() error {
+		if c.Spec.Rootfs != "" {
+			l.root = c.Spec.Rootfs
+			return nil
+		}
+		l.root, err = store.Mount(ctx, c.ID)
+		c.Run.Mounted = err == nil
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := step.Do(ctx, "volumes.fill", func() error { return e.prepareVolumes(ctx, c, l.root) }); err != nil {
+		return err
+	}
+	if err := step.Do(ctx, "files", func() error { return e.writeFiles(ctx, c, l) }); err != nil {
+		return err
+	}
+	var spec *rspec.Spec
+	if err := step.Do(ctx, "spec", func() error { spec, err = e.ociSpec(ctx, c, l); return err }); err != nil {
+		return err
+	}
+	if err := step.Do(ctx, "bundle", func() error { return writeBundle(l.dir, spec) }); err != nil {
+		return err
+	}
+	return step.Do(ctx, "runtime.create", func() error { return e.createProcess(ctx, c, l) })
+}
+
+func writeBundle(dir string, spec *rspec.Spec) error {
+	data, err := json.Marshal(spec)
+	if err != nil {
+		return fmt.Errorf("encode the OCI specification: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), data, 0o600); err != nil {
+		return fmt.Errorf("write the OCI specification: %w", err)
+	}
+	return nil
+}
+
+// createProcess forks conmon, which has the runtime create the container, and
+// records both processes.
+func (e *Engine) createProcess(ctx context.Context, c *state.Container, l *launch) error {
+	log, err := e.containerLog(c)
+	if err != nil {
+		return err
+	}
+	created, err := l.runtime.Create(ctx, ociruntime.CreateOptions{
+		ID: c.ID, Name: c.Name, RunDir: l.dir, Terminal: c.Spec.Process.Terminal, Stdin: c.Spec.Process.Stdin,
+		Log: log, ExitCommand: e.exitCommand(c.ID), PIDFile: c.Spec.PIDFile, ConmonPIDFile: c.Spec.ConmonPIDFile,
+		Place: e.conmonPlace(c, l), Timeout: c.Spec.Process.Timeout, Stdio: nil,
+	})
+	if err != nil {
+		return e.runtimeError(c, err)
+	}
+	if c.Run.Init, err = process.Of(created.PID); err != nil {
+		return fmt.Errorf("container %s ended before it was started: %w", short(c.ID), err)
+	}
+	if c.Run.Conmon, err = process.Of(created.ConmonPID); err != nil {
+		return fmt.Errorf("the monitor of container %s is gone: %w", short(c.ID), err)
+	}
+	c.Run.Phase = state.PhaseInit
+	c.Run.Cgroup = processCgroup(created.PID)
+	if err := e.state.SetRun(ctx, c.ID, c.Run); err != nil {
+		return err
+	}
+	e.event(ctx, "init", c)
+	return nil
+}
+
+// processCgroup is the cgroup v2 path of a process, empty if it cannot be read.
+func processCgroup(pid int) string {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(data)) {
+		if path, ok := strings.CutPrefix(strings.TrimSpace(line), "0::"); ok {
+			return path
+		}
+	}
+	return ""
+}
+
+// containerLog is where the output goes. A log file lies beside the container's
+// layer, not in the run directory: it would be memory there.
+func (e *Engine) containerLog(c *state.Container) (ociruntime.Log, error) {
+	log := ociruntime.Log{Driver: c.Spec.Log.Driver, Tag: c.Spec.Log.Tag, SizeMax: c.Spec.Log.MaxSize}
+	if log.Driver == "json-file" {
+		log.Driver = ociruntime.LogK8sFile
+	}
+	if log.Driver != ociruntime.LogK8sFile {
+		return log, nil
+	}
+	path, err := e.LogPath(c)
+	if err != nil {
+		return log, err
+	}
+	log.Path = path
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return log, fmt.Errorf("make directory of the log: %w", err)
+	}
+	return log, nil
+}
+
+// LogPath is the log file of a container; empty when its driver writes none.
+func (e *Engine) LogPath(c *state.Container) (string, error) {
+	switch c.Spec.Log.Driver {
+	case "k8s-file", "json-file":
+	default:
+		return "", nil
+	}
+	if c.Spec.Log.Path != "" {
+		return c.Spec.Log.Path, nil
+	}
+	return filepath.Join(e.GraphRoot, "pod", "logs", c.ID, "ctr.log"), nil
+}
+
+// exitCommand is what conmon starts when the container has ended: nothing but a
+// look at the wait lock as long as a foreground command holds it.
+func (e *Engine) exitCommand(id string) []string {
+	argv := append([]string{e.Self[0], "__cleanup", e.paths.waitLock(id)}, e.Self[1:]...)
+	return append(argv, "container", "cleanup", id)
+}
+
+// begin waits for the network and lets the process run.
+func (e *Engine) begin(ctx context.Context, c *state.Container, l *launch) error {
+	if l.net != nil {
+		err := step.Do(ctx, "network.wait", func() error { return e.finishNetwork(ctx, c, l) })
+		if err != nil {
+			return err
+		}
+	}
+	if err := step.Do(ctx, "runtime.start", func() error { return l.runtime.Start(ctx, c.ID) }); err != nil {
+		return e.runtimeError(c, err)
+	}
+	return e.markRunning(ctx, c)
+}
+
+func (e *Engine) markRunning(ctx context.Context, c *state.Container) error {
+	c.Run.Phase, c.Run.StartedAt, c.Run.Owner = state.PhaseRunning, time.Now().UTC(), process.ID{}
+	err := step.Do(ctx, "state.running", func() error {
+		if !c.Wanted && !c.Volatile {
+			c.Wanted = true
+			if err := e.state.Update(ctx, c); err != nil {
+				return err
+			}
+		}
+		return e.state.SetRun(ctx, c.ID, c.Run)
+	})
+	e.event(ctx, "start", c)
+	return err
+}
+
+// runInitialized starts a container that init made.
+func (e *Engine) runInitialized(ctx context.Context, c *state.Container) error {
+	runtime, err := e.runtime(c.Spec.Runtime)
+	if err != nil {
+		return err
+	}
+	if err := runtime.Start(ctx, c.ID); err != nil {
+		return e.runtimeError(c, err)
+	}
+	return e.markRunning(ctx, c)
+}
+
+// runtimeError gives an error of the runtime its exit code (126, 127).
+func (e *Engine) runtimeError(c *state.Container, err error) error {
+	var failed *ociruntime.Error
+	if errors.As(err, &failed) {
+		return &CodedError{Code: failed.ExitCode(), Err: err}
+	}
+	return fmt.Errorf("container %s: %w", short(c.ID), err)
+}
+
+// lockContainer looks a container up, locks it and brings its record in line
+// with the kernel.
+func (e *Engine) lockContainer(ctx context.Context, nameOrID string) (*state.Container, *state.Lock, error) {
+	c, err := e.state.Lookup(ctx, nameOrID)
+	if err != nil {
+		return nil, nil, err
+	}
+	lock, err := e.state.Lock(ctx, c.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c, err = e.settle(ctx, c.ID); err != nil {
+		unlock(lock)
+		return nil, nil, err
+	}
+	return c, lock, nil
+}
+
+// unlock drops a lock. It can only fail on a lock that is none any more.
+func unlock(lock *state.Lock) { _ = lock.Unlock() }

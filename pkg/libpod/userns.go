@@ -1,0 +1,80 @@
+package libpod
+
+import (
+	"fmt"
+
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/rootless-pod/pod/pkg/rootless"
+	"github.com/rootless-pod/pod/pkg/specgen"
+)
+
+// idMaps are the maps of a container's own user namespace, in ids of the
+// namespace pod runs in; empty when it shares pod's.
+type idMaps struct {
+	uid, gid []rspec.LinuxIDMapping
+}
+
+// userMaps computes the maps for the description, and the ids that keep-id
+// gives the container's process.
+func (e *Engine) userMaps(c *specgen.Container) (idMaps, error) {
+	mode, err := specgen.ParseUserNS(c.Spaces.User)
+	if err != nil {
+		return idMaps{}, err
+	}
+	if !mode.KeepID {
+		return idMaps{}, nil
+	}
+	if !e.Session.Rootless {
+		return idMaps{}, fmt.Errorf("--userns %s: keep-id is for users other than root; leave it out as root", c.Spaces.User)
+	}
+	uid, gid := uint32(e.Session.HostUID), uint32(e.Session.HostGID)
+	if mode.UID != nil {
+		uid = *mode.UID
+	}
+	if mode.GID != nil {
+		gid = *mode.GID
+	}
+	if c.Process.User == "" {
+		c.Process.User = fmt.Sprintf("%d:%d", uid, gid)
+	}
+	return idMaps{uid: keepID(uid, total(e.Session.UIDMap)), gid: keepID(gid, total(e.Session.GIDMap))}, nil
+}
+
+// total is the number of ids that maps give, from 0 up.
+func total(maps []rootless.Mapping) uint32 {
+	var n uint32
+	for _, m := range maps {
+		n += uint32(m.Size)
+	}
+	return n
+}
+
+// keepID maps id to 0 of the outer namespace, which is the user, and the other
+// ids of the container in order to the other ids there are.
+func keepID(id, available uint32) []rspec.LinuxIDMapping {
+	rest := available - 1 // outer ids 1…
+	below := min(id, rest)
+	var maps []rspec.LinuxIDMapping
+	if below > 0 {
+		maps = append(maps, rspec.LinuxIDMapping{ContainerID: 0, HostID: 1, Size: below})
+	}
+	maps = append(maps, rspec.LinuxIDMapping{ContainerID: id, HostID: 0, Size: 1})
+	if rest > below {
+		maps = append(maps, rspec.LinuxIDMapping{ContainerID: id + 1, HostID: below + 1, Size: rest - below})
+	}
+	return maps
+}
+
+// outer translates an id of the container to pod's own namespace.
+func outer(maps []rspec.LinuxIDMapping, id uint32) (uint32, error) {
+	if len(maps) == 0 {
+		return id, nil
+	}
+	for _, m := range maps {
+		if id >= m.ContainerID && id-m.ContainerID < m.Size {
+			return m.HostID + id - m.ContainerID, nil
+		}
+	}
+	return 0, fmt.Errorf("id %d is not mapped in the container's user namespace", id)
+}
