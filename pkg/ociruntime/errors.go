@@ -17,7 +17,7 @@ const (
 	KindOther         Kind = iota
 	KindNotFound           // the command does not exist in the container: exit code 127
 	KindNotExecutable      // the command cannot be executed: exit code 126
-	KindNotRunning         // the container has ended, or was not started
+	KindNotRunning         // the container is not in the state the verb needs: it has ended, mostly
 	KindNoContainer        // the runtime does not know the container
 	KindCgroup             // a cgroup, or a limit in it, could not be set up
 )
@@ -141,14 +141,14 @@ var kindPatterns = []struct {
 	{KindNotExecutable, regexp.MustCompile("^the path `.*` (is not a regular file|exists but it is not executable)")},
 	{KindNotExecutable, regexp.MustCompile("^cannot open `.*`: (Not a directory|Too many levels of symbolic links)$")},
 	{KindNotExecutable, regexp.MustCompile(`^exec: ".*": `)},
-	{KindNotExecutable, regexp.MustCompile("^exec .*: ([Ee]xec format error|[Pp]ermission denied)$")},
+	{KindNotExecutable, regexp.MustCompile("^exec( .*)?: ([Ee]xec format error|[Pp]ermission denied)$")},
 	{KindNotExecutable, regexp.MustCompile("^chdir (to )?(cwd )?.*([Pp]ermission denied|[Nn]ot a directory)")},
 	{KindNoContainer, regexp.MustCompile("^(error opening file|cannot open directory) [`'].*[`']: No such file or directory$")},
 	{KindNoContainer, regexp.MustCompile("container( .*)? does not exist")},
 	{KindNotRunning, regexp.MustCompile("exec.fifo`: No such file or directory$")},
 	{KindNotRunning, regexp.MustCompile("^setns")},
 	{KindNotRunning, regexp.MustCompile("error executing setns process")},
-	{KindNotRunning, regexp.MustCompile("(container|it) (`.*` )?(is )?not (in `created` state|running)")},
+	{KindNotRunning, regexp.MustCompile("(container|it) (`.*` )?(is )?not (in `created`( or `stopped`)? state|running)")},
 	{KindNotRunning, regexp.MustCompile("cannot (start|exec in|exec|pause) an? (already running|stopped) container")},
 	{KindNotRunning, regexp.MustCompile("(No such process|process already finished)$")},
 	{KindCgroup, regexp.MustCompile(`(?i)\bcgroup`)},

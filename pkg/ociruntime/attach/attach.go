@@ -250,23 +250,42 @@ func (s *session) input(keys []byte) func() {
 	if in == nil {
 		return func() {}
 	}
+	done := make(chan struct{})
 	stop := func() {}
 	if file, ok := in.(*os.File); ok {
 		if r, err := newFileReader(file); err == nil {
-			in, stop = r, r.stop
+			in, stop = r, func() { s.stopReader(r, done) }
 		}
 	}
 	var strip *detacher
 	if s.o.Terminal && len(keys) > 0 {
 		strip = &detacher{keys: keys}
 	}
-	go s.copyInput(in, strip)
+	go func() {
+		defer close(done)
+		s.copyInput(in, strip)
+	}()
 	return stop
+}
+
+// stopReader ends copyInput on a file and waits for it, so that the caller may
+// close the file. The wait has a limit for the one case in which its Read cannot
+// be woken: somebody else took the input between poll and read.
+func (s *session) stopReader(r *fileReader, done <-chan struct{}) {
+	r.stop()
+	_ = s.conn.Close() // it may wait for the container to take its input
+	select {
+	case <-done:
+	case <-time.After(time.Second):
+	}
 }
 
 // copyInput copies until In ends, the container stops taking it, or the detach
 // keys come. The end of In is passed on by closing our half of the socket.
 func (s *session) copyInput(in io.Reader, strip *detacher) {
+	if r, ok := in.(*fileReader); ok {
+		defer r.release()
+	}
 	buf := make([]byte, maxToConmon)
 	// With keys held back from the last read, more can go out than came in.
 	room := buf

@@ -61,6 +61,8 @@ func (r *fileReader) Read(p []byte) (int, error) {
 	}
 }
 
-// stop wakes a waiting Read. The pipe is not closed under it: it costs two
-// descriptors until the collector closes them.
+// stop wakes a waiting Read, and may be called while one runs.
 func (r *fileReader) stop() { _ = r.wakeW.Close() }
+
+// release gives the reader's half of the pipe back; only after the last Read.
+func (r *fileReader) release() { _ = r.wakeR.Close() }
