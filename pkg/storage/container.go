@@ -73,7 +73,7 @@ type metadata struct {
 // LayerID is the id of the layer of container id. It follows from the
 // container's, so that a layer whose record was never written can be found.
 func LayerID(id string) string {
-	return layerMark + id[:idLength-len(layerMark)]
+	return layerMark + id[len(layerMark):]
 }
 
 // CreateContainer makes a layer and a container on the image.

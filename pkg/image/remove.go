@@ -1,0 +1,247 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.podman.io/common/libimage"
+)
+
+// RemoveOptions say how images are removed.
+type RemoveOptions struct {
+	// All removes every image; names must be empty then.
+	All bool
+	// Force removes containers of the images first, and all names of an image.
+	Force bool
+	// Ignore makes a missing image no error.
+	Ignore bool
+	// NoPrune keeps the unnamed parents.
+	NoPrune bool
+	// RemoveContainers removes pod's containers of an image, for Force. The
+	// containers of other tools are removed by the store itself.
+	RemoveContainers func(imageID string) error
+}
+
+// Removed is what happened to one image.
+type Removed struct {
+	ID string
+	// Untagged are the names taken away; Deleted says that the image is gone.
+	Untagged []string
+	Deleted  bool
+	// Size is what the image took; only Prune fills it.
+	Size int64
+}
+
+// Remove takes the names away, and removes images that have none left. It does
+// what can be done and returns every error: ErrNoImage and ErrInUse among them.
+func (s *Store) Remove(ctx context.Context, names []string, opts RemoveOptions) ([]Removed, []error) {
+	lib, err := s.reading()
+	if err != nil {
+		return nil, []error{err}
+	}
+	if opts.All {
+		return s.removeAll(ctx, lib, opts)
+	}
+	if len(names) == 0 {
+		return nil, []error{errors.New("name an image to remove, or use --all")}
+	}
+	var removed []Removed
+	var errs []error
+	for _, name := range names {
+		// One by one, so that each error can say which name it belongs to.
+		got, failed := lib.RemoveImages(ctx, []string{name}, opts.library())
+		removed = append(removed, reports(got)...)
+		for _, err := range failed {
+			errs = append(errs, s.explainRemove(name, err))
+		}
+	}
+	return removed, errs
+}
+
+// removeAll removes every image; those that others were built on become
+// removable once these are gone, so it goes on while it helps.
+func (s *Store) removeAll(ctx context.Context, lib *library, opts RemoveOptions) ([]Removed, []error) {
+	var removed []Removed
+	for {
+		images, err := s.storage.Library().Images()
+		if err != nil {
+			return removed, []error{fmt.Errorf("list images: %w", err)}
+		}
+		var errs []error
+		progress := false
+		for i := range images {
+			// By filter, not by name: several names are no obstacle then.
+			options := opts.library()
+			options.Filters = []string{"id=" + images[i].ID}
+			got, failed := lib.RemoveImages(ctx, nil, options)
+			for _, err := range failed {
+				errs = append(errs, s.explainRemove(images[i].ID, err))
+			}
+			progress = progress || len(got) > 0 && len(failed) == 0
+			removed = append(removed, reports(got)...)
+		}
+		if len(errs) == 0 || !progress {
+			return removed, realErrors(errs)
+		}
+	}
+}
+
+// realErrors leaves out images that went away meanwhile.
+func realErrors(errs []error) []error {
+	var out []error
+	for _, err := range errs {
+		if !errors.Is(err, ErrNoImage) {
+			out = append(out, err)
+		}
+	}
+	return out
+}
+
+func (o RemoveOptions) library() *libimage.RemoveImagesOptions {
+	return &libimage.RemoveImagesOptions{
+		Force: o.Force, Ignore: o.Ignore, NoPrune: o.NoPrune, RemoveContainerFunc: o.RemoveContainers,
+	}
+}
+
+func reports(got []*libimage.RemoveImageReport) []Removed {
+	out := make([]Removed, 0, len(got))
+	for _, r := range got {
+		out = append(out, Removed{ID: r.ID, Untagged: r.Untagged, Deleted: r.Removed, Size: r.Size})
+	}
+	return out
+}
+
+// explainRemove names the containers that need the image.
+func (s *Store) explainRemove(name string, err error) error {
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "please force removal"):
+		return &Error{
+			Name: name, Reason: "the image has several names", Hint: "remove it by name, or use --force",
+			kind: kindInUse, Err: err,
+		}
+	case strings.Contains(text, "read-only image"):
+		return &Error{Name: name, Reason: "the image is in a read-only store", Err: err}
+	}
+	out := explain(name, err)
+	var plain *Error
+	if errors.As(out, &plain) && plain.kind == kindInUse {
+		plain.Hint = "remove " + s.usersOf(name) + " first, or use --force"
+	}
+	return out
+}
+
+// usersOf names the containers of an image, for a message.
+func (s *Store) usersOf(name string) string {
+	img, err := s.find(context.Background(), name)
+	if err != nil {
+		return "the container"
+	}
+	users, err := s.users()
+	if err != nil || len(users[img.ID]) == 0 {
+		return "the container"
+	}
+	short := make([]string, 0, len(users[img.ID]))
+	for _, id := range users[img.ID] {
+		short = append(short, id[:min(12, len(id))])
+	}
+	if len(short) == 1 {
+		return "container " + short[0]
+	}
+	return "containers " + strings.Join(short, ", ")
+}
+
+// PruneOptions choose what Prune removes.
+type PruneOptions struct {
+	// All removes every image that no container uses, not only the dangling.
+	All bool
+	// Filters are those of List: label and until.
+	Filters []string
+}
+
+// Prune removes images that nobody needs.
+func (s *Store) Prune(ctx context.Context, opts PruneOptions) ([]Removed, []error) {
+	lib, err := s.reading()
+	if err != nil {
+		return nil, []error{err}
+	}
+	filters := append([]string{"readonly=false"}, opts.Filters...)
+	if opts.All {
+		filters = append(filters, "containers=false")
+	} else {
+		filters = append(filters, "dangling=true")
+	}
+	var all []Removed
+	for {
+		// Removing an image can leave its parent dangling.
+		got, failed := lib.RemoveImages(ctx, nil, &libimage.RemoveImagesOptions{Filters: filters, WithSize: true})
+		progress := false
+		for _, r := range reports(got) {
+			if r.Deleted || len(r.Untagged) > 0 {
+				progress = true
+				all = append(all, r)
+			}
+		}
+		errs := make([]error, 0, len(failed))
+		for _, err := range failed {
+			// Somebody made a container meanwhile: the image is needed after all.
+			if err = explain("prune", err); !errors.Is(err, ErrInUse) {
+				errs = append(errs, err)
+			}
+		}
+		if !progress || len(errs) > 0 {
+			return all, errs
+		}
+	}
+}
+
+// Tag gives a local image more names.
+func (s *Store) Tag(ctx context.Context, name string, names ...string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	lib, err := s.reading()
+	if err != nil {
+		return err
+	}
+	img, _, err := lib.LookupImage(name, &libimage.LookupImageOptions{ManifestList: true})
+	if err != nil {
+		return explain(name, err)
+	}
+	for _, more := range names {
+		if err := img.Tag(more); err != nil {
+			return explain(more, err)
+		}
+	}
+	return nil
+}
+
+// Untag takes names away from a local image: all of them if none are given.
+// The image stays.
+func (s *Store) Untag(ctx context.Context, name string, names ...string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	lib, err := s.reading()
+	if err != nil {
+		return err
+	}
+	img, _, err := lib.LookupImage(name, &libimage.LookupImageOptions{ManifestList: true})
+	if err != nil {
+		return explain(name, err)
+	}
+	if len(names) == 0 {
+		names = img.Names()
+	}
+	for _, gone := range names {
+		if err := img.Untag(gone); err != nil {
+			if strings.Contains(err.Error(), "tag not known") {
+				return &Error{Name: gone, Reason: "tag not known: image " + name + " has no such name", Err: err}
+			}
+			return explain(gone, err)
+		}
+	}
+	return nil
+}
