@@ -1,0 +1,37 @@
+package flag
+
+import "github.com/spf13/pflag"
+
+// defaultDetachKeys is the field's sequence.
+const defaultDetachKeys = "ctrl-p,ctrl-q"
+
+// Latest adds --latest.
+func Latest(fs *pflag.FlagSet, to *bool) {
+	fs.BoolVarP(to, "latest", "l", false, "Act on the latest container pod is aware of")
+}
+
+// All adds --all with its shorthand, which may be empty.
+func All(fs *pflag.FlagSet, to *bool, short, usage string) {
+	fs.BoolVarP(to, "all", short, false, usage)
+}
+
+// Filter adds --filter with its shorthand, which may be empty.
+func Filter(fs *pflag.FlagSet, to *[]string, short string) {
+	fs.StringArrayVarP(to, "filter", short, nil, "Filter output based on conditions given")
+}
+
+// Time adds --time, the seconds between the stop signal and SIGKILL. The flag
+// counts as unset, and to stays at 10, until the user gives it.
+func Time(fs *pflag.FlagSet, to *int) {
+	fs.IntVarP(to, "time", "t", 10, "Seconds to wait for stop before killing the container")
+}
+
+// CIDFile adds --cidfile, for commands that read container IDs from files.
+func CIDFile(fs *pflag.FlagSet, to *[]string) {
+	fs.StringArrayVar(to, "cidfile", nil, "Read the container ID from the file")
+}
+
+// DetachKeys adds --detach-keys.
+func DetachKeys(fs *pflag.FlagSet, to *string) {
+	fs.StringVar(to, "detach-keys", defaultDetachKeys, "Override the key sequence for detaching a container: `[a-Z]` or ctrl-VALUE, separated by commas")
+}
