@@ -40,9 +40,13 @@ func Exec(argv, env []string) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, exec.ErrNotFound) {
 		code = 127
 	}
-	var wrapped *exec.Error // repeats the name, which we say
-	if errors.As(err, &wrapped) {
-		err = wrapped.Err
+	var named *exec.Error // these repeat the name, which we say
+	if errors.As(err, &named) {
+		err = named.Err
+	}
+	var inFile *fs.PathError
+	if errors.As(err, &inFile) {
+		err = inFile.Err
 	}
 	return &ExecError{Name: argv[0], Code: code, Err: err}
 }

@@ -70,7 +70,11 @@ func (p plan) apply(ctx context.Context, pid int) error {
 	if p.helpers {
 		done := make(chan error, 1)
 		go func() { done <- runMapper(ctx, "newgidmap", pid, p.gids) }()
-		return errors.Join(runMapper(ctx, "newuidmap", pid, p.uids), <-done)
+		err := runMapper(ctx, "newuidmap", pid, p.uids)
+		if second := <-done; err == nil {
+			err = second // one remedy for both is enough
+		}
+		return err
 	}
 	dir := "/proc/" + strconv.Itoa(pid)
 	if p.single {

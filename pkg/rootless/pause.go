@@ -116,8 +116,7 @@ func makeUserPause(ctx context.Context, source string, entry Entry) (*identity, 
 		var mapping mapError
 		switch {
 		case err == nil && p.single && failed != nil:
-			why := strings.ReplaceAll(failed.Error(), "\n", ", ")
-			id.Reduced = append(id.Reduced, singleReason(entry.HostUID, why))
+			id.Reduced = append(id.Reduced, singleReason(entry.HostUID, failed.Error()))
 			return id, talk, nil
 		case err == nil && p.single:
 			id.Reduced = append(id.Reduced, p.reduced)
