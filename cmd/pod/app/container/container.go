@@ -1,0 +1,130 @@
+// Package container holds the commands on containers, in their container form
+// and as top-level commands.
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/pkg/libpod"
+	"github.com/rootless-pod/pod/pkg/libpod/state"
+)
+
+// Commands returns `pod container …` and the top-level forms.
+func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
+	group := &cobra.Command{
+		Use: "container", Short: "Manage containers", Long: "Manage containers",
+		Example: "  pod container ls --all", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return fmt.Errorf("missing command '%s COMMAND': `%s --help` lists the commands", cmd.CommandPath(), cmd.CommandPath())
+		},
+	}
+	both := []func(*cli.App) *cobra.Command{
+		newAttach, newCp, newCreate, newExec, newInit, newKill, newLogs, newPause, newPort, newRename, newRestart,
+		newRm, newRun, newStart, newStop, newTop, newUnpause, newWait,
+	}
+	var aliases []*cobra.Command
+	for _, make := range both {
+		group.AddCommand(make(a))
+		aliases = append(aliases, make(a))
+	}
+	group.AddCommand(newExists(a), newCleanup(a), newPrune(a), newList(a, "ls"), newContainerInspect(a))
+	aliases = append(aliases, newList(a, "ps"), newInspect(a))
+	return group, aliases
+}
+
+// many runs work on each object, prints the answer of each that succeeds, and
+// joins the errors of the others.
+func many(a *cli.App, names []string, work func(name string) (string, error)) error {
+	var failed cli.Many
+	for _, name := range names {
+		answer, err := work(name)
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		if answer != "" {
+			fmt.Fprintln(a.Out, answer)
+		}
+	}
+	if len(failed) > 0 {
+		return failed
+	}
+	return nil
+}
+
+// selection is how a verb names its containers.
+type selection struct {
+	all, latest, ignore bool
+	cidfiles, filters   []string
+}
+
+// names resolves the selection to ids, or leaves what the user typed.
+func (s *selection) names(ctx context.Context, e *libpod.Engine, args []string, usable func(libpod.Status) bool) ([]string, error) {
+	if err := s.check(args); err != nil {
+		return nil, err
+	}
+	names := args
+	for _, file := range s.cidfiles {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			if s.ignore && errors.Is(err, os.ErrNotExist) {
+				continue
+			}
+			return nil, fmt.Errorf("reading CIDFile: %w", err)
+		}
+		id, _, _ := strings.Cut(string(data), "\n")
+		names = append(names, id)
+	}
+	switch {
+	case s.latest:
+		c, err := e.Latest(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return []string{c.ID}, nil
+	case s.all || len(s.filters) > 0:
+		list, err := e.List(ctx, s.filters)
+		if err != nil {
+			return nil, err
+		}
+		names = nil
+		for _, c := range list {
+			if usable == nil || usable(e.Status(c)) {
+				names = append(names, c.ID)
+			}
+		}
+	}
+	return names, nil
+}
+
+func (s *selection) check(args []string) error {
+	named := len(args) > 0
+	picks := 0
+	for _, used := range []bool{s.all, s.latest, len(s.filters) > 0, len(s.cidfiles) > 0} {
+		if used {
+			picks++
+		}
+	}
+	switch {
+	case (s.all || s.latest) && named:
+		return errors.New("--all and --latest cannot be used together with container names")
+	case s.all && s.latest:
+		return errors.New("--all and --latest cannot be used together")
+	case picks == 0 && !named && !s.ignore:
+		return errors.New("you must provide at least one name or id, or --all or --latest")
+	}
+	return nil
+}
+
+// absent says that err is about a container that does not exist.
+func absent(err error) bool {
+	var no state.ErrNoContainer
+	return errors.As(err, &no)
+}

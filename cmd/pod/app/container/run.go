@@ -1,0 +1,197 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/internal/step"
+	"github.com/rootless-pod/pod/pkg/image"
+	"github.com/rootless-pod/pod/pkg/libpod"
+	"github.com/rootless-pod/pod/pkg/ociruntime/attach"
+	"github.com/rootless-pod/pod/pkg/specgen"
+)
+
+func newRun(a *cli.App) *cobra.Command {
+	var spec specgen.Container
+	cmd := &cobra.Command{
+		Use: "run [options] IMAGE [COMMAND [ARG...]]", Short: "Run a command in a new container",
+		Long:    "Runs a command in a new container made of the image, which is pulled if it is not there.",
+		Example: "  pod run --rm hello\n  pod run -it --rm alpine sh\n  pod run -d --name web -p 8080:80 nginx",
+		Args:    cobra.MinimumNArgs(1),
+	}
+	cmd.Flags().SetInterspersed(false)
+	create := flag.Create(cmd.Flags(), &spec)
+	run := flag.Run(cmd.Flags(), create)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return runRun(cmd.Context(), a, &spec, create, run, args)
+	}
+	return cmd
+}
+
+func runRun(ctx context.Context, a *cli.App, spec *specgen.Container, create *flag.CreateOptions, run *flag.RunOptions, args []string) error {
+	if run.Detach && len(create.Attach) > 0 {
+		return errors.New("invalid options: --detach and --attach cannot be used together")
+	}
+	e, img, err := describe(ctx, a, spec, create, args)
+	if err != nil {
+		return err
+	}
+	streams, err := chooseStreams(a, spec, create, run.Detach)
+	if err != nil {
+		return err
+	}
+	var attachment *libpod.AttachOptions
+	if !run.Detach {
+		attachment = &libpod.AttachOptions{Streams: *streams, DetachKeys: detachKeys(a, run.DetachKeys), SigProxy: run.SigProxy}
+	}
+	out, err := e.Run(ctx, spec, img, attachment, func(id string) error { return writeCIDFile(spec.CIDFile, id) })
+	if err != nil {
+		return err
+	}
+	if run.Detach {
+		fmt.Fprintln(a.Out, out.ID)
+		warnRestart(a, spec)
+		return nil
+	}
+	return exitWith(out)
+}
+
+// exitWith makes the container's exit code pod's own.
+func exitWith(out libpod.Outcome) error {
+	if out.Detached || out.Code == 0 {
+		return nil
+	}
+	return &cli.Exit{Code: out.Code}
+}
+
+// describe completes the description from the command line and makes sure of
+// the image.
+func describe(ctx context.Context, a *cli.App, spec *specgen.Container, create *flag.CreateOptions, args []string) (*libpod.Engine, specgen.ImageConfig, error) {
+	var img specgen.ImageConfig
+	spec.CreateCommand = a.Args
+	if err := create.Finish(spec, args, flag.OSHost()); err != nil {
+		return nil, img, err
+	}
+	if err := checkCIDFile(spec.CIDFile); err != nil {
+		return nil, img, err
+	}
+	if err := spec.Validate(); err != nil {
+		return nil, img, err
+	}
+	// The engine and the image store open side by side.
+	opened := make(chan error, 1)
+	go func() { opened <- step.Do(ctx, "engine.open", func() error { _, err := a.Engine(ctx); return err }) }()
+	if spec.Rootfs == "" {
+		images, err := a.Images(ctx)
+		if err == nil {
+			err = step.Do(ctx, "image.ensure", func() error {
+				img, err = images.Ensure(ctx, spec.Image, pullOptions(a, create))
+				return err
+			})
+		}
+		if err != nil {
+			<-opened
+			return nil, img, err
+		}
+	}
+	if err := <-opened; err != nil {
+		return nil, img, err
+	}
+	e, err := a.Engine(ctx)
+	return e, img, err
+}
+
+func pullOptions(a *cli.App, c *flag.CreateOptions) image.PullOptions {
+	p := image.PullOptions{
+		Policy: c.Pull, Platform: c.Platform, OS: c.OS, Arch: c.Arch, Variant: c.Variant, Creds: c.Creds,
+		Authfile: c.Authfile, CertDir: c.CertDir, TLSVerify: c.TLSVerify, Quiet: c.Quiet, Retry: c.Retry, RetryDelay: c.RetryDelay,
+	}
+	if !c.Quiet {
+		p.Progress = a.Err
+	}
+	return p
+}
+
+// chooseStreams says which of the caller's streams the container gets.
+func chooseStreams(a *cli.App, spec *specgen.Container, create *flag.CreateOptions, detach bool) (*attach.Streams, error) {
+	s := &attach.Streams{}
+	if detach {
+		return s, nil
+	}
+	if spec.Process.Stdin {
+		s.In = a.In
+		if spec.Process.Terminal && !term.IsTerminal(int(a.In.Fd())) {
+			a.Warn("The input device is not a TTY. The --tty and --interactive flags might not work properly")
+		}
+	}
+	s.Out, s.Err = a.Out, a.Err
+	if len(create.Attach) > 0 {
+		s = &attach.Streams{}
+		for _, name := range create.Attach {
+			switch name {
+			case "stdin", "STDIN":
+				s.In = a.In
+				spec.Process.Stdin = true
+			case "stdout", "STDOUT":
+				s.Out = a.Out
+			case "stderr", "STDERR":
+				s.Err = a.Err
+			default:
+				return nil, fmt.Errorf("invalid stream %q for --attach - must be one of stdin, stdout, or stderr", name)
+			}
+		}
+	}
+	return s, nil
+}
+
+func detachKeys(a *cli.App, given *string) string {
+	if given != nil {
+		return *given
+	}
+	if conf, err := a.Config(); err == nil {
+		return conf.Engine.DetachKeys
+	}
+	return "ctrl-p,ctrl-q"
+}
+
+func checkCIDFile(path string) error {
+	if path == "" {
+		return nil
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("container id file exists. Ensure another container is not using it or delete %s", path)
+	}
+	return nil
+}
+
+// writeCIDFile never overwrites: another container may use the file.
+func writeCIDFile(path, id string) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return fmt.Errorf("write container id file: %w", err)
+	}
+	_, err = f.WriteString(id)
+	return errors.Join(err, f.Close())
+}
+
+// warnRestart says once when a restart policy cannot outlive this login.
+func warnRestart(a *cli.App, spec *specgen.Container) {
+	switch spec.Restart {
+	case "always", "unless-stopped", "on-failure":
+	default:
+		return
+	}
+	if line := survivesLogout(a); line != "" {
+		a.Warn("%s", line)
+	}
+}
