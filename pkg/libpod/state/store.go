@@ -138,16 +138,12 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 		return err // the connector has named the file
 	}
 	defer c.Close()
-	durable, err := schemaVersion(ctx, c, "main")
+	durable, volatile, err := s.versions(ctx, c)
 	if err != nil {
-		return openError(s.durable, false, err)
-	}
-	volatile, err := schemaVersion(ctx, c, "run")
-	if err != nil {
-		return openError(s.volatile, true, err)
+		return err
 	}
 	if durable != len(o.durable) || volatile != len(o.volatile) {
-		if err := s.create(ctx, c, o, durable == 0, volatile == 0); err != nil {
+		if err := s.create(ctx, c, o); err != nil {
 			return err
 		}
 	}
@@ -159,11 +155,36 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 	return nil
 }
 
-// create makes or migrates the schemas.
-func (s *Store) create(ctx context.Context, c *sql.Conn, o Options, newDurable, newVolatile bool) error {
+// versions reads the schema versions of both files.
+func (s *Store) versions(ctx context.Context, c *sql.Conn) (durable, volatile int, err error) {
+	if durable, err = schemaVersion(ctx, c, "main"); err != nil {
+		return 0, 0, openError(s.durable, false, err)
+	}
+	if volatile, err = schemaVersion(ctx, c, "run"); err != nil {
+		return 0, 0, openError(s.volatile, true, err)
+	}
+	return durable, volatile, nil
+}
+
+// create makes or migrates the schemas. One process at a time: two that switch
+// the journal of a new file at once make SQLite refuse one of them, without
+// regard to the timeout.
+func (s *Store) create(ctx context.Context, c *sql.Conn, o Options) (err error) {
+	turn, err := os.OpenFile(filepath.Join(s.dir, "schema.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err == nil {
+		defer func() { err = errors.Join(err, turn.Close()) }()
+		err = flock(turn, unix.LOCK_EX)
+	}
+	if err != nil {
+		return openError(s.durable, false, err)
+	}
+	durable, volatile, err := s.versions(ctx, c)
+	if err != nil {
+		return err
+	}
 	// The journal mode is remembered by the file and cannot be changed inside
 	// a transaction.
-	if newDurable {
+	if durable == 0 {
 		mode := o.journal
 		if mode == "" {
 			mode = journalMode(s.dir)
@@ -172,12 +193,12 @@ func (s *Store) create(ctx context.Context, c *sql.Conn, o Options, newDurable, 
 			return openError(s.durable, false, err)
 		}
 	}
-	if newVolatile {
+	if volatile == 0 {
 		if _, err := c.ExecContext(ctx, "PRAGMA run.journal_mode = WAL"); err != nil {
 			return openError(s.volatile, true, err)
 		}
 	}
-	err := inTx(ctx, c, beginBoth, func(c *sql.Conn) error {
+	err = inTx(ctx, c, beginBoth, func(c *sql.Conn) error {
 		if err := migrate(ctx, c, "main", s.durable, o.durable); err != nil {
 			return openError(s.durable, false, err)
 		}
@@ -189,7 +210,7 @@ func (s *Store) create(ctx context.Context, c *sql.Conn, o Options, newDurable, 
 	if err != nil {
 		return openError(s.durable, false, err)
 	}
-	if newDurable {
+	if durable == 0 {
 		return syncDirs(s.dir, o.GraphRoot)
 	}
 	return nil
@@ -202,8 +223,7 @@ func syncDirs(dirs ...string) error {
 		if err != nil {
 			return fmt.Errorf("sync directory: %w", err)
 		}
-		err = f.Sync()
-		if err := errors.Join(err, f.Close()); err != nil {
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
 			return openError(dir, false, err)
 		}
 	}
@@ -221,6 +241,10 @@ func openError(path string, volatile bool, err error) error {
 		return fmt.Errorf("state file %s: %w", path, ErrNoSpace)
 	case isDamaged(err):
 		return ErrCorrupt{Path: path, Volatile: volatile, Err: err}
+	}
+	var named *os.PathError
+	if errors.As(err, &named) { // it may be a directory on the way that is refused
+		path, err = named.Path, named.Err
 	}
 	return fmt.Errorf("open state %s: %w", path, err)
 }
