@@ -139,6 +139,8 @@ func TestQueryArgs(t *testing.T) {
 		{"follow all", Query{Last: -1, Follow: true, Until: until}, "--no-tail --follow"},
 		{"follow from now", Query{Last: 0, Follow: true}, "--lines=0 --follow"},
 		{"last", Query{Last: 5}, "--lines=5"},
+		{"after a cursor", Query{Last: -1, After: "s=1", Since: since, Follow: true}, "--after-cursor=s=1 --no-tail --follow"},
+		{"backwards", Query{Last: -1, Reverse: true}, "--reverse"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

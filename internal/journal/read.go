@@ -43,6 +43,10 @@ type Query struct {
 	Last int
 	// Follow goes on with new entries until the context ends.
 	Follow bool
+	// Reverse begins with the newest.
+	Reverse bool
+	// After is the __CURSOR of an entry: only what comes after it is read.
+	After string
 }
 
 // args are journalctl's arguments. Not --user: in a user namespace that looks
@@ -52,11 +56,17 @@ func (q *Query) args() []string {
 	if len(q.Fields) > 0 {
 		args = append(args, "--output-fields="+strings.Join(q.Fields, ","))
 	}
-	if !q.Since.IsZero() {
+	if !q.Since.IsZero() && q.After == "" { // journalctl takes one of them
 		args = append(args, "--since=@"+strconv.FormatInt(q.Since.Unix(), 10))
 	}
 	if !q.Until.IsZero() && !q.Follow {
 		args = append(args, "--until=@"+strconv.FormatInt(q.Until.Unix()+1, 10))
+	}
+	if q.After != "" {
+		args = append(args, "--after-cursor="+q.After)
+	}
+	if q.Reverse {
+		args = append(args, "--reverse")
 	}
 	switch {
 	case q.Last >= 0:
