@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"os/exec"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -121,14 +123,20 @@ func lines(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// oneline asserts that stderr is one line that begins "Error: ", as every error
-// shown to a user, and that nothing is on stdout.
+// progress are the lines that a pull may write before it fails.
+var progress = regexp.MustCompile(`^(Trying to pull|Resolved|Getting|Copying|Writing|Pulling) `)
+
+// oneline asserts that stderr is, after the progress of a pull, one line that
+// begins "Error: ", as every error shown to a user, and that stdout is empty.
 func oneLine(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: oneline")
 	}
-	text := ts.ReadFile("stderr")
-	if !strings.HasPrefix(text, "Error: ") || strings.Count(text, "\n") != 1 || !strings.HasSuffix(text, "\n") {
+	shown := slices.Collect(strings.Lines(ts.ReadFile("stderr")))
+	for len(shown) > 0 && progress.MatchString(shown[0]) {
+		shown = shown[1:]
+	}
+	if len(shown) != 1 || !strings.HasPrefix(shown[0], "Error: ") || !strings.HasSuffix(shown[0], "\n") {
 		ts.Fatalf("stderr is not one line that begins with Error:")
 	}
 	if ts.ReadFile("stdout") != "" {
@@ -149,8 +157,10 @@ func peer(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 0 {
 		ts.Fatalf("usage: [!] peer COMMAND...")
 	}
+	// Older ones do not take both roots from storage.conf.
 	conf := "CONTAINERS_CONF=" + ts.Getenv("BASE") + "/podman.conf"
-	err := ts.Exec("env", append([]string{conf}, args...)...)
+	words := []string{conf, args[0], "--root", ts.Getenv("BASE") + "/root", "--runroot", ts.Getenv("RUNROOT")}
+	err := ts.Exec("env", append(words, args[1:]...)...)
 	if (err != nil) != neg {
 		ts.Fatalf("%s: %v", args[0], err)
 	}

@@ -35,13 +35,14 @@ func conditions() map[string]func() string {
 			}
 			return ""
 		},
-		"podman":    program("podman"),
-		"buildah":   program("buildah"),
-		"skopeo":    program("skopeo"),
-		"crun":      program("crun"),
-		"runc":      program("runc"),
-		"catatonit": program("catatonit"),
-		"strace":    program("strace"),
+		"podman":      program("podman"),
+		"buildah":     program("buildah"),
+		"skopeo":      program("skopeo"),
+		"slirp4netns": program("slirp4netns"),
+		"crun":        program("crun"),
+		"runc":        program("runc"),
+		"catatonit":   program("catatonit"),
+		"strace":      program("strace"),
 	}
 }
 

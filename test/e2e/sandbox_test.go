@@ -58,6 +58,8 @@ func setup(t *testing.T, env *testscript.Env) error {
 		filepath.Join(base, "storage.conf"): storage,
 		// For podman: the test host may lack the pids controller, which it insists on.
 		filepath.Join(base, "podman.conf"): "[containers]\npids_limit = 0\n",
+		// There already, because Debian's buildah refuses to name one that is not.
+		filepath.Join(config, "auth.json"): "{}\n",
 	}
 	for file, content := range files {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
