@@ -106,7 +106,7 @@ func explainLocal(name string, err error) *Error {
 		return &Error{Reason: ErrInUse.Error(), kind: kindInUse}
 	case errors.Is(err, cstorage.ErrImageUnknown), errors.Is(err, ErrNoImage):
 		return &Error{Reason: "image not known (no such image)", kind: kindUnknown}
-	case errors.Is(err, reference.ErrNameContainsUppercase):
+	case errors.Is(err, reference.ErrNameContainsUppercase), onlyCase(name):
 		return &Error{Reason: "invalid reference format: repository name must be lowercase"}
 	case errors.Is(err, reference.ErrReferenceInvalidFormat), strings.Contains(text, "invalid reference format"):
 		return &Error{Reason: "invalid reference format", Hint: "a name looks like [REGISTRY/]NAME[:TAG]"}
@@ -123,6 +123,15 @@ func explainLocal(name string, err error) *Error {
 		}
 	}
 	return nil
+}
+
+// onlyCase says that nothing is wrong with a name but its capital letters.
+func onlyCase(name string) bool {
+	if _, err := reference.ParseNormalizedNamed(name); err == nil {
+		return false
+	}
+	_, err := reference.ParseNormalizedNamed(strings.ToLower(name))
+	return err == nil && !strings.Contains(name, ":/")
 }
 
 // explainTLS knows what goes wrong with certificates.
