@@ -40,6 +40,7 @@ type Options struct {
 // Pasta is a started pasta that may not be ready yet.
 type Pasta struct {
 	opts    Options
+	known   features
 	args    arguments
 	program *link.Program
 }
@@ -56,7 +57,7 @@ func Start(ctx context.Context, opts Options) (*Pasta, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pasta{opts: opts}
+	p := &Pasta{opts: opts, known: known}
 	if p.args, err = build(opts, known.MapGuest); err != nil {
 		return nil, err
 	}
@@ -93,6 +94,7 @@ func (p *Pasta) Wait(ctx context.Context) (link.Link, error) {
 	if l.Addresses, err = netns.Addresses(p.opts.NetNS); err != nil {
 		return l, fmt.Errorf("pasta: %w", err)
 	}
+	l.Warnings = append(l.Warnings, p.limits()...)
 	l.DNS = p.sameFamily(p.args.dns, l.Addresses)
 	if host := p.sameFamily(p.args.host, l.Addresses); len(host) > 0 {
 		l.HostAddress = host[0]
@@ -127,6 +129,20 @@ func (p *Pasta) daemon() process.ID {
 		return process.ID{}
 	}
 	return id
+}
+
+// limits tells of a fault of old versions: Debian 12's sends the answers to UDP
+// clients on the host's loopback to descriptor 0.
+func (p *Pasta) limits() []string {
+	if p.known.MapGuest {
+		return nil
+	}
+	for _, port := range p.opts.Ports {
+		if port.Protocol == "udp" {
+			return []string{"this old version of pasta loses answers to UDP clients on this host (other hosts get them): upgrade the package passt"}
+		}
+	}
+	return nil
 }
 
 // sameFamily keeps the addresses of a family that the container has.

@@ -96,7 +96,7 @@ func (s *Slirp) Wait(ctx context.Context) (link.Link, error) {
 	if s.settings.hostLoopback {
 		l.HostAddress = s.settings.host(2).String()
 	}
-	l.Warnings = warnings(s.program.Messages())
+	l.Warnings = s.warnings()
 	return l, s.program.Process.Release()
 }
 
@@ -216,13 +216,13 @@ func (s *Slirp) publish(ctx context.Context, p specgen.PortMapping, i uint16) er
 	return nil
 }
 
-// warnings keeps what is not the usual report of settings.
-func warnings(messages []string) []string {
-	var kept []string
-	for _, m := range messages {
-		if strings.HasPrefix(m, "WARNING:") || strings.HasPrefix(m, "warning:") {
-			kept = append(kept, m)
+// warnings tells of a limit seen with version 1.2: with its default of hiding the
+// host's loopback it drops the answers to UDP clients on the host.
+func (s *Slirp) warnings() []string {
+	for _, p := range s.opts.Ports {
+		if p.Protocol == "udp" && !s.settings.hostLoopback {
+			return []string{"slirp4netns drops answers to UDP clients on this host: use --network pasta, or slirp4netns:allow_host_loopback=true"}
 		}
 	}
-	return kept
+	return nil
 }
