@@ -9,19 +9,16 @@ import (
 	"time"
 )
 
-// Side says which way a bare duration points.
-type Side bool
-
-// Past is the side of --since: "10m" is ten minutes ago. Future is that of
-// --until of events and logs: "10m" is ten minutes from now.
-const (
-	Past   Side = false
-	Future Side = true
-)
-
 // Parse reads a moment: RFC 3339, a date with or without a time (in the local
-// zone), seconds since 1970 with or without a fraction, or a duration from now.
-func Parse(s string, now time.Time, side Side) (time.Time, error) {
+// zone), seconds since 1970 with or without a fraction, or a duration: "10m" is
+// ten minutes before now.
+func Parse(s string, now time.Time) (time.Time, error) { return parse(s, now, -1) }
+
+// ParseUntil is Parse for the --until of events and logs, where "10m" is ten
+// minutes after now.
+func ParseUntil(s string, now time.Time) (time.Time, error) { return parse(s, now, 1) }
+
+func parse(s string, now time.Time, sign time.Duration) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02Z07:00"} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t, nil
@@ -43,10 +40,7 @@ func Parse(s string, now time.Time, side Side) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, fmt.Errorf("unable to interpret time value %q: give RFC 3339, a date, seconds since 1970 or a duration such as 10m", s)
 	}
-	if side == Past {
-		d = -d
-	}
-	return now.Add(d), nil
+	return now.Add(sign * d), nil
 }
 
 // unix reads seconds since 1970. The fraction is read as digits: a float has
