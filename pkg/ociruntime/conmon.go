@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -267,16 +268,22 @@ func (m *monitor) pid(ctx context.Context, r *Runtime, verb, id string) (int, er
 		return 0, err
 	case a.Data > 0:
 		return a.Data, nil
+	case a.Message == "":
+		return 0, m.silent(r, verb, id)
 	}
 	return 0, newError(r.Name, verb, id, a.Message)
 }
 
-// silent explains why conmon ended without a word.
+// silent explains why conmon ended without a word, from the runtime's log and
+// from what conmon complained about before it let go of standard error.
 func (m *monitor) silent(r *Runtime, verb, id string) error {
 	select {
 	case <-m.ended:
 	case <-time.After(2 * time.Second):
 		return fmt.Errorf("%s container %s: conmon closed its pipe without an answer", verb, id)
+	}
+	if logged, err := os.ReadFile(filepath.Join(m.cmd.Dir, runtimeLog)); err == nil && len(logged) > 0 {
+		return newError(r.Name, verb, id, string(logged))
 	}
 	if text := strings.TrimSpace(m.stderr.String()); text != "" {
 		return fmt.Errorf("%s container %s: %s: %s", verb, id, r.Conmon, oneLine(text))

@@ -18,6 +18,7 @@ const (
 	winszFifo    = "winsz"
 	pidFile      = "pidfile"
 	oomFile      = "oom"
+	runtimeLog   = "oci-log"
 )
 
 // AttachSocket is where a container or exec session with this RunDir can be
@@ -161,6 +162,12 @@ func (r *Runtime) commonArgs(cid, cuid, runDir string, terminal, stdin bool, log
 	for _, a := range r.globalArgs() {
 		args = append(args, "--runtime-arg", a)
 	}
+	if terminal {
+		// Once a runtime has the terminal, its errors go there and not to conmon.
+		for _, a := range []string{"--log", filepath.Join(runDir, runtimeLog), "--log-format", "json"} {
+			args = append(args, "--runtime-arg", a)
+		}
+	}
 	// With -i conmon closes the container's input when a client goes away, which
 	// must not happen to a terminal that one detaches from.
 	if terminal {
@@ -192,7 +199,7 @@ func (r *Runtime) conmonEnv(runDir string, terminal bool, extra []string) []stri
 // cleanRunDir removes what an earlier run left in the directory: a stale exit
 // file would be taken for the new one's.
 func cleanRunDir(runDir, id string) error {
-	for _, name := range []string{id, oomFile, pidFile, attachSocket, ctlFifo, winszFifo} {
+	for _, name := range []string{id, oomFile, pidFile, attachSocket, ctlFifo, winszFifo, runtimeLog} {
 		if err := os.Remove(filepath.Join(runDir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}

@@ -69,46 +69,69 @@ func newError(runtime, verb, id, text string) *Error {
 // msg="…".
 var logfmtMessage = regexp.MustCompile(`\blevel=(\w+) msg=("(?:[^"\\]|\\.)*"|\S+)`)
 
-// clean turns a runtime's standard error into one line: the last error line,
-// without time stamps, log levels and JSON around it.
+// maxPlainLines bounds what is kept of an error that is no log line: a runtime
+// that does not know a flag prints all it knows.
+const maxPlainLines = 3
+
+// clean turns a runtime's standard error into one line: the last log line that
+// is an error, without time stamp, level and JSON around it; where there is no
+// log line, the lines as they are.
 func clean(text string) string {
-	var last string
+	var logged string
+	var plain []string
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
-		if line == "" {
-			continue
-		}
-		message, isError := unwrap(line)
-		if isError || last == "" {
-			last = message
+		message, kind := unwrap(line)
+		switch {
+		case kind == logError, kind == logWarning && logged == "":
+			logged = message
+		case kind == notLogged && line != "" && len(plain) < maxPlainLines && !strings.HasPrefix(line, "Try `"):
+			plain = append(plain, message)
 		}
 	}
-	return oneLine(last)
+	if logged != "" {
+		return oneLine(logged)
+	}
+	return oneLine(strings.Join(plain, " "))
 }
 
+// lineKind says what unwrap found.
+type lineKind int
+
+const (
+	notLogged lineKind = iota
+	logWarning
+	logError
+)
+
 // unwrap takes the message out of a line in runc's text or JSON log format or
-// crun's JSON log, and says whether it is more than a warning.
-func unwrap(line string) (message string, isError bool) {
+// crun's JSON log.
+func unwrap(line string) (message string, kind lineKind) {
 	if strings.HasPrefix(line, "{") {
 		var entry struct{ Level, Msg string }
 		if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg != "" {
-			return entry.Msg, isErrorLevel(entry.Level)
+			return entry.Msg, levelKind(entry.Level)
 		}
-		return line, true
+		return line, notLogged
 	}
 	if m := logfmtMessage.FindStringSubmatch(line); m != nil {
 		message = m[2]
 		if quoted, err := strconv.Unquote(message); err == nil {
 			message = quoted
 		}
-		return message, isErrorLevel(m[1])
+		return message, levelKind(m[1])
 	}
-	return line, true
+	return line, notLogged
 }
 
-// isErrorLevel reports whether a log level is that of an error. "fatal" comes
-// from runc's C part, whose lines name only what the following error explains.
-func isErrorLevel(level string) bool { return level == "error" || level == "" }
+// levelKind takes "fatal" for less than an error: it comes from runc's C part,
+// whose lines hold only details of the error that follows.
+func levelKind(level string) lineKind {
+	if level == "error" || level == "" {
+		return logError
+	}
+	return logWarning
+}
 
 // runcPrefix is what runc puts before every reason.
 var runcPrefix = regexp.MustCompile(`^(?:runc \w+|exec) failed: (?:unable to start container process: )?`)
@@ -150,6 +173,7 @@ var kindPatterns = []struct {
 	{KindNotRunning, regexp.MustCompile("error executing setns process")},
 	{KindNotRunning, regexp.MustCompile("(container|it) (`.*` )?(is )?not (in `created`( or `stopped`)? state|running)")},
 	{KindNotRunning, regexp.MustCompile("cannot (start|exec in|exec|pause) an? (already running|stopped) container")},
+	{KindNotRunning, regexp.MustCompile("cannot (start|exec in) a container that has stopped")},
 	{KindNotRunning, regexp.MustCompile("(No such process|process already finished)$")},
 	{KindCgroup, regexp.MustCompile(`(?i)\bcgroup`)},
 }

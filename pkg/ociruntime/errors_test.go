@@ -85,7 +85,9 @@ func TestErrorsOfRuntimes(t *testing.T) {
 			"runc bind source", runc(`runc create failed: unable to start container process: error during container init: error mounting \"/src\" to rootfs at \"/dst\": stat /src: no such file or directory`),
 			KindOther, `error during container init: error mounting "/src" to rootfs at "/dst": stat /src: no such file or directory`,
 		},
-		{"several lines and escapes", "error: something \x1b[31mred\nand\tmore\n", KindOther, "and more"},
+		{"several lines and escapes", "error: something \x1b[31mred\nand\tmore\n", KindOther, "something [31mred and more"},
+		{"crun usage", "crun: unrecognized option '--x'\nTry `crun --help' or `crun --usage' for more information.\n", KindOther, "crun: unrecognized option '--x'"},
+		{"runc start stopped", runc("cannot start a container that has stopped"), KindNotRunning, "cannot start a container that has stopped"},
 		{"nothing", "", KindOther, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
