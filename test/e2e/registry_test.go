@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -92,9 +93,7 @@ func lying(next http.Handler) http.Handler {
 		if len(body) > 0 {
 			body[len(body)-1] ^= 1
 		}
-		for key, values := range reply.Header() {
-			w.Header()[key] = values
-		}
+		maps.Copy(w.Header(), reply.Header())
 		w.WriteHeader(reply.Code)
 		_, _ = w.Write(body)
 	})

@@ -35,7 +35,8 @@ type sandboxKey struct{}
 // setup gives the script its home, store and run directory, and arranges that
 // they are checked and deleted in the end.
 func setup(t *testing.T, env *testscript.Env) error {
-	base, err := os.MkdirTemp("/var/tmp", "e2e.")
+	t.Helper()
+	base, err := os.MkdirTemp("/var/tmp", "e2e.") //nolint:usetesting // must be short and on a real disk; tearDown removes it
 	if err != nil {
 		return err
 	}
