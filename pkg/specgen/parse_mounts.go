@@ -188,6 +188,9 @@ func (m *Mount) setField(field string) error {
 		}
 		m.SubPath = value
 	case "bind-propagation":
+		if group, err := mountOptionGroup("bind", value); err != nil || group != "propagation" {
+			return fmt.Errorf("unknown bind-propagation %q", value)
+		}
 		m.Options = append(m.Options, value)
 	case "relabel":
 		label, ok := map[string]string{"shared": "z", "private": "Z"}[value]
