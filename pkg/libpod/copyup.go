@@ -10,7 +10,6 @@ import (
 	securejoin "github.com/cyphar/filepath-securejoin"
 	"go.podman.io/common/pkg/chown"
 	"go.podman.io/storage/pkg/chrootarchive"
-	"go.podman.io/storage/pkg/idtools"
 
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/specgen"
@@ -146,7 +145,7 @@ func (e *Engine) giveTo(c *state.Container, root, path string) error {
 		return err
 	}
 	if err := chown.ChangeHostPathOwnership(path, true, int(uid), int(gid)); err != nil {
-		return fmt.Errorf("give %s to %s: %w", path, idtools.IDPair{UID: int(uid), GID: int(gid)}, err)
+		return fmt.Errorf("give %s to %d:%d: %w", path, uid, gid, err)
 	}
 	return nil
 }

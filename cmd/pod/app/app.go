@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.podman.io/storage/pkg/reexec"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/container"
@@ -18,7 +19,6 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app/image"
 	"github.com/rootless-pod/pod/cmd/pod/app/registry"
 	"github.com/rootless-pod/pod/cmd/pod/app/system"
-	"github.com/rootless-pod/pod/cmd/pod/app/volume"
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/internal/version"
 	"github.com/rootless-pod/pod/pkg/rootless"
@@ -30,6 +30,9 @@ const cleanupVerb = "__cleanup"
 
 // Main runs one command and returns its exit code.
 func Main(entry rootless.Entry, args []string, start time.Time) int {
+	if reexec.Init() {
+		return 0 // a child of containers/storage, which works in a chroot
+	}
 	if len(args) > 2 && args[1] == cleanupVerb {
 		args = append([]string{args[0]}, args[3:]...)
 	}
@@ -127,11 +130,14 @@ func newRoot(a *cli.App) *cobra.Command {
 	root.SetErr(a.Err)
 	root.SetVersionTemplate("pod version {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())
+		if cause := flag.Cause(err); cause != err { //nolint:errorlint // is it another one
+			return cause
+		}
+		return fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())
 	})
 	globalFlags(root, &a.Global)
 	for _, commands := range []func(*cli.App) (*cobra.Command, []*cobra.Command){
-		container.Commands, image.Commands, registry.Commands, system.Commands, volume.Commands,
+		container.Commands, image.Commands, registry.Commands, system.Commands,
 	} {
 		group, aliases := commands(a)
 		if group != nil {

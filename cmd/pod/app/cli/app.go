@@ -173,7 +173,7 @@ func (a *App) Events() (events.Log, error) {
 		}
 		log, err := events.Open(backend, events.Options{
 			GraphRoot: paths.Root, HostUID: a.entry.HostUID,
-			MaxSize: int64(conf.Engine.EventsLogFileMaxSize()),
+			MaxSize: int64(conf.Engine.EventsLogFileMaxSize), //nolint:gosec // a size
 		})
 		return log, nil, err
 	})

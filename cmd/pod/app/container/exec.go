@@ -13,7 +13,6 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
 	"github.com/rootless-pod/pod/pkg/libpod"
 	"github.com/rootless-pod/pod/pkg/ociruntime/attach"
-	"github.com/rootless-pod/pod/pkg/specgen"
 )
 
 type execOptions struct {
@@ -54,7 +53,7 @@ func runExec(ctx context.Context, a *cli.App, opts *execOptions, args []string) 
 	if err != nil {
 		return err
 	}
-	if opts.Env, err = execEnv(opts); err != nil {
+	if opts.Env, err = flag.Env(opts.env, opts.envFiles, osHost()); err != nil {
 		return err
 	}
 	opts.Command = command
@@ -108,28 +107,4 @@ func execTarget(opts *execOptions, args []string) (name string, command []string
 		return "", nil, errors.New("must provide a non-empty command to start an exec session: invalid argument")
 	}
 	return name, command, nil
-}
-
-func execEnv(opts *execOptions) ([]string, error) {
-	var env []string
-	for _, path := range opts.envFiles {
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, fmt.Errorf("read env file: %w", err)
-		}
-		pairs, err := specgen.ParseEnvFile(f, os.LookupEnv)
-		f.Close()
-		if err != nil {
-			return nil, fmt.Errorf("env file %s: %w", path, err)
-		}
-		env = append(env, pairs...)
-	}
-	for _, e := range opts.env {
-		pairs, err := specgen.ResolveEnv(e, os.LookupEnv, os.Environ)
-		if err != nil {
-			return nil, err
-		}
-		env = append(env, pairs...)
-	}
-	return env, nil
 }

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -28,7 +31,7 @@ func newRun(a *cli.App) *cobra.Command {
 	}
 	cmd.Flags().SetInterspersed(false)
 	create := flag.Create(cmd.Flags(), &spec)
-	run := flag.Run(cmd.Flags(), create)
+	run := flag.Run(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runRun(cmd.Context(), a, &spec, create, run, args)
 	}
@@ -36,8 +39,8 @@ func newRun(a *cli.App) *cobra.Command {
 }
 
 func runRun(ctx context.Context, a *cli.App, spec *specgen.Container, create *flag.CreateOptions, run *flag.RunOptions, args []string) error {
-	if run.Detach && len(create.Attach) > 0 {
-		return errors.New("invalid options: --detach and --attach cannot be used together")
+	if err := run.Check(create); err != nil {
+		return err
 	}
 	e, img, err := describe(ctx, a, spec, create, args)
 	if err != nil {
@@ -49,7 +52,7 @@ func runRun(ctx context.Context, a *cli.App, spec *specgen.Container, create *fl
 	}
 	var attachment *libpod.AttachOptions
 	if !run.Detach {
-		attachment = &libpod.AttachOptions{Streams: *streams, DetachKeys: detachKeys(a, run.DetachKeys), SigProxy: run.SigProxy}
+		attachment = &libpod.AttachOptions{Streams: *streams, DetachKeys: run.DetachKeys, SigProxy: run.SigProxy}
 	}
 	out, err := e.Run(ctx, spec, img, attachment, func(id string) error { return writeCIDFile(spec.CIDFile, id) })
 	if err != nil {
@@ -76,10 +79,14 @@ func exitWith(out libpod.Outcome) error {
 func describe(ctx context.Context, a *cli.App, spec *specgen.Container, create *flag.CreateOptions, args []string) (*libpod.Engine, specgen.ImageConfig, error) {
 	var img specgen.ImageConfig
 	spec.CreateCommand = a.Args
-	if err := create.Finish(spec, args, flag.OSHost()); err != nil {
+	if err := create.Finish(spec, args, osHost()); err != nil {
 		return nil, img, err
 	}
 	if err := checkCIDFile(spec.CIDFile); err != nil {
+		return nil, img, err
+	}
+	pull, err := pullOptions(a, create)
+	if err != nil {
 		return nil, img, err
 	}
 	if err := spec.Validate(); err != nil {
@@ -92,7 +99,7 @@ func describe(ctx context.Context, a *cli.App, spec *specgen.Container, create *
 		images, err := a.Images(ctx)
 		if err == nil {
 			err = step.Do(ctx, "image.ensure", func() error {
-				img, err = images.Ensure(ctx, spec.Image, pullOptions(a, create))
+				img, err = images.Ensure(ctx, spec.Image, pull)
 				return err
 			})
 		}
@@ -108,15 +115,30 @@ func describe(ctx context.Context, a *cli.App, spec *specgen.Container, create *
 	return e, img, err
 }
 
-func pullOptions(a *cli.App, c *flag.CreateOptions) image.PullOptions {
+func pullOptions(a *cli.App, c *flag.CreateOptions) (image.PullOptions, error) {
 	p := image.PullOptions{
-		Policy: c.Pull, Platform: c.Platform, OS: c.OS, Arch: c.Arch, Variant: c.Variant, Creds: c.Creds,
-		Authfile: c.Authfile, CertDir: c.CertDir, TLSVerify: c.TLSVerify, Quiet: c.Quiet, Retry: c.Retry, RetryDelay: c.RetryDelay,
+		Policy: c.Pull, Platform: c.Platform, Creds: c.Creds, Authfile: c.Authfile, CertDir: c.CertDir,
+		TLSVerify: c.TLSVerify, Quiet: c.Quiet, Retry: c.Retry,
+	}
+	if c.RetryDelay != "" {
+		delay, err := time.ParseDuration(c.RetryDelay)
+		if err != nil {
+			return p, fmt.Errorf("--retry-delay %q is not a duration: write for example 5s", c.RetryDelay)
+		}
+		p.RetryDelay = delay
 	}
 	if !c.Quiet {
 		p.Progress = a.Err
 	}
-	return p
+	return p, nil
+}
+
+// osHost is what the flags may read of the host.
+func osHost() flag.Host {
+	return flag.Host{
+		LookupEnv: os.LookupEnv, Environ: os.Environ, Abs: filepath.Abs,
+		Open: func(path string) (io.ReadCloser, error) { return os.Open(path) },
+	}
 }
 
 // chooseStreams says which of the caller's streams the container gets.
@@ -149,16 +171,6 @@ func chooseStreams(a *cli.App, spec *specgen.Container, create *flag.CreateOptio
 		}
 	}
 	return s, nil
-}
-
-func detachKeys(a *cli.App, given *string) string {
-	if given != nil {
-		return *given
-	}
-	if conf, err := a.Config(); err == nil {
-		return conf.Engine.DetachKeys
-	}
-	return "ctrl-p,ctrl-q"
 }
 
 func checkCIDFile(path string) error {

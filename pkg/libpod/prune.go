@@ -1,0 +1,83 @@
+package libpod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/rootless-pod/pod/pkg/libpod/state"
+)
+
+// Pruned is an object that prune removed, and what it held.
+type Pruned struct {
+	ID   string
+	Size int64
+}
+
+// PruneContainers removes the containers that do not run and match the filters
+// (label, label!, annotation, until).
+func (e *Engine) PruneContainers(ctx context.Context, filters []string) ([]Pruned, error) {
+	for _, f := range filters {
+		switch key, _, _ := strings.Cut(f, "="); key {
+		case "label", "label!", "annotation", "annotation!", "until":
+		default:
+			return nil, fmt.Errorf("%s is an invalid filter for prune: use annotation, label or until", key)
+		}
+	}
+	if err := e.Reconcile(ctx); err != nil {
+		return nil, err
+	}
+	all, err := e.List(ctx, filters)
+	if err != nil {
+		return nil, err
+	}
+	var pruned []Pruned
+	var errs []error
+	for _, c := range all {
+		switch e.status(c) {
+		case StatusCreated, StatusExited:
+		default:
+			continue
+		}
+		p := Pruned{ID: c.ID}
+		if store, err := e.Storage(); err == nil {
+			p.Size, _ = store.Size(ctx, c.ID)
+		}
+		if _, err := e.Remove(ctx, c.ID, RemoveOptions{Volumes: true}); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		pruned = append(pruned, p)
+	}
+	return pruned, errors.Join(errs...)
+}
+
+// PruneVolumes removes the volumes that no container uses; without all only
+// anonymous ones.
+func (e *Engine) PruneVolumes(ctx context.Context, all bool) ([]Pruned, error) {
+	volumes, err := e.state.Volumes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var pruned []Pruned
+	for _, v := range volumes {
+		if !all && !v.Anonymous {
+			continue
+		}
+		users, err := e.state.VolumeUsers(ctx, v.Name)
+		if err != nil {
+			return pruned, err
+		}
+		if len(users) > 0 {
+			continue
+		}
+		p := Pruned{ID: v.Name, Size: dirSize(e.volumeDir(v.Name))}
+		var absent state.ErrNoVolume
+		if err := e.dropVolume(ctx, v.Name); err != nil && !errors.As(err, &absent) {
+			return pruned, err
+		}
+		pruned = append(pruned, p)
+	}
+	return pruned, nil
+}
