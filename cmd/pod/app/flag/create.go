@@ -80,6 +80,8 @@ func (o *RunOptions) Check(create *CreateOptions) error {
 // command must stop parsing at the image (SetInterspersed(false)).
 func Create(fs *pflag.FlagSet, c *specgen.Container) *CreateOptions {
 	o := &CreateOptions{fs: fs}
+	// cobra would add --help with -h, which is --hostname here, and panic.
+	fs.Bool("help", false, "Show this help")
 	identity(fs, c, o)
 	process(fs, &c.Process, o)
 	environment(fs, &c.Process, o)
@@ -131,7 +133,10 @@ func process(fs *pflag.FlagSet, p *specgen.Process, o *CreateOptions) {
 	fs.StringVarP(&p.WorkDir, "workdir", "w", "", "Working directory inside the container")
 	fs.StringVarP(&p.User, "user", "u", "", "Username or UID (format: <name|uid>[:<group|gid>])")
 	fs.StringSliceVar(&p.Groups, "group-add", nil, "Add additional groups to the primary container process; 'keep-groups' keeps those of the host's user")
-	fs.StringVar(&p.Umask, "umask", "0022", "Set umask in container")
+	parsed(fs, "string", "umask", "", "0022", "Set umask in container", func(s string) error {
+		p.Umask = s
+		return nil
+	})
 	fs.BoolVar(&p.Init, "init", false, "Run an init binary inside the container that forwards signals and reaps processes")
 	fs.StringVar(&p.InitPath, "init-path", "", "Path to the container-init binary")
 	fs.StringVar(&p.StopSignal, "stop-signal", "", "Signal to stop a container (default SIGTERM)")
@@ -139,16 +144,13 @@ func process(fs *pflag.FlagSet, p *specgen.Process, o *CreateOptions) {
 	fs.UintVar(&p.Timeout, "timeout", 0, "Maximum length of time (in seconds) a container is allowed to run, 0 for no limit")
 	fs.StringVar(&p.Timezone, "tz", "", "Set timezone in container, 'local' for the host's")
 	fs.IntVar(&o.oomScoreAdj, "oom-score-adj", 0, "Tune the host's OOM preferences (-1000 to 1000)")
-	each(fs, "attach", "a", "Attach to STDIN, STDOUT or STDERR", func(s string) error {
-		for stream := range strings.SplitSeq(strings.ToLower(s), ",") {
-			switch stream {
-			case "stdin", "stdout", "stderr":
-				o.Attach = append(o.Attach, stream)
-			default:
-				return fmt.Errorf("%q is not stdin, stdout or stderr", stream)
-			}
+	eachInList(fs, "attach", "a", "Attach to STDIN, STDOUT or STDERR", func(s string) error {
+		switch s = strings.ToLower(s); s {
+		case "stdin", "stdout", "stderr":
+			o.Attach = append(o.Attach, s)
+			return nil
 		}
-		return nil
+		return fmt.Errorf("%q is not stdin, stdout or stderr", s)
 	})
 }
 
@@ -184,8 +186,8 @@ func security(fs *pflag.FlagSet, s *specgen.Security, o *CreateOptions) {
 }
 
 func resources(fs *pflag.FlagSet, r *specgen.Resources, o *CreateOptions) {
-	size(fs, &r.Memory, "memory", "m", "", "Memory limit")
-	size(fs, &r.MemoryReservation, "memory-reservation", "", "", "Memory soft limit")
+	size(fs, &r.Memory, "memory", "m", "", "Memory limit (`<number>[<unit>]`)")
+	size(fs, &r.MemoryReservation, "memory-reservation", "", "", "Memory soft limit (`<number>[<unit>]`)")
 	parsed(fs, "string", "memory-swap", "", "", "Swap limit equal to memory plus swap: '-1' to enable unlimited swap", func(s string) (err error) {
 		if s == "-1" {
 			r.MemorySwap = -1
@@ -201,7 +203,7 @@ func resources(fs *pflag.FlagSet, r *specgen.Resources, o *CreateOptions) {
 	fs.StringVar(&r.CPUSetCPUs, "cpuset-cpus", "", "CPUs in which to allow execution (0-3, 0,1)")
 	fs.StringVar(&r.CPUSetMems, "cpuset-mems", "", "Memory nodes (MEMs) in which to allow execution (0-3, 0,1)")
 	fs.Int64Var(&o.pidsLimit, "pids-limit", 0, "Tune container pids limit (set -1 for unlimited)")
-	size(fs, &r.ShmSize, "shm-size", "", "65536k", "Size of /dev/shm")
+	size(fs, &r.ShmSize, "shm-size", "", "65536k", "Size of /dev/shm (`<number>[<unit>]`)")
 	parsed(fs, "string", "cgroups", "", "enabled", "Control container cgroup configuration: enabled, disabled, no-conmon or split", func(s string) error {
 		r.Cgroups = s
 		if s == "enabled" {

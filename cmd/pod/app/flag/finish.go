@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -177,6 +178,10 @@ func (o *CreateOptions) labels(c *specgen.Container, host Host) error {
 
 func readFile(name string, host Host, read func(io.Reader) error) error {
 	f, err := host.Open(name)
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err // it would name the file a second time
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}

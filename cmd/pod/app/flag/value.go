@@ -61,7 +61,7 @@ func eachInList(fs *pflag.FlagSet, name, short, usage string, read func(string) 
 
 // size adds a flag for a number of bytes.
 func size(fs *pflag.FlagSet, to *int64, name, short, shown, usage string) {
-	parsed(fs, "<number>[<unit>]", name, short, shown, usage, func(s string) (err error) {
+	parsed(fs, "string", name, short, shown, usage, func(s string) (err error) {
 		*to, err = specgen.ParseSize(s)
 		return err
 	})
