@@ -27,16 +27,33 @@ type LoadOptions struct {
 	// Progress receives what happens, unless Quiet.
 	Progress io.Writer
 	Quiet    bool
+	// SignaturePolicy replaces the policy of the Store.
+	SignaturePolicy string
+}
+
+// remote says that path is an address on the web.
+func remote(path string) bool {
+	return strings.HasPrefix(path, "http://") || strings.HasPrefix(path, "https://")
 }
 
 // Load brings the images of an archive or directory, in any format that Save
-// writes, and returns their names. The format is found out.
+// writes, and returns their names. The format is found out. The archive may be
+// at an http(s) address.
 func (s *Store) Load(ctx context.Context, path string, opts LoadOptions) ([]string, error) {
+	if remote(path) {
+		local, err := s.download(ctx, path)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = os.Remove(local) }()
+		path = local
+	}
 	lib, err := s.writing()
 	if err != nil {
 		return nil, err
 	}
 	load := &libimage.LoadOptions{}
+	load.SignaturePolicyPath = opts.SignaturePolicy
 	if !opts.Quiet {
 		load.Writer = opts.Progress
 	}
@@ -137,6 +154,8 @@ type SaveOptions struct {
 	// Progress receives what happens, unless Quiet.
 	Progress io.Writer
 	Quiet    bool
+	// SignaturePolicy replaces the policy of the Store.
+	SignaturePolicy string
 }
 
 // Save writes images to path, which must not exist as a file with the archive
@@ -166,6 +185,7 @@ func (s *Store) Save(ctx context.Context, names []string, path string, opts Save
 	}
 	_, statErr := os.Lstat(path)
 	save := &libimage.SaveOptions{AdditionalTags: opts.Tags}
+	save.SignaturePolicyPath = opts.SignaturePolicy
 	save.DirForceCompress, save.OciAcceptUncompressedLayers = opts.Compress, opts.Uncompressed
 	if !opts.Quiet {
 		save.Writer = opts.Progress
@@ -203,13 +223,14 @@ type ImportOptions struct {
 	// Progress receives what happens, unless Quiet.
 	Progress io.Writer
 	Quiet    bool
+	// SignaturePolicy replaces the policy of the Store.
+	SignaturePolicy string
 }
 
 // Import makes an image of one layer from an archive of a file system, at a
 // path or an http(s) address, and returns its id.
 func (s *Store) Import(ctx context.Context, path string, opts ImportOptions) (string, error) {
-	remote := strings.HasPrefix(path, "http://") || strings.HasPrefix(path, "https://")
-	if !remote {
+	if !remote(path) {
 		info, err := os.Stat(path)
 		if err != nil {
 			return "", explain(path, err)
@@ -222,7 +243,7 @@ func (s *Store) Import(ctx context.Context, path string, opts ImportOptions) (st
 	if err != nil {
 		return "", err
 	}
-	if remote {
+	if remote(path) {
 		local, err := s.download(ctx, path)
 		if err != nil {
 			return "", err
@@ -233,7 +254,7 @@ func (s *Store) Import(ctx context.Context, path string, opts ImportOptions) (st
 	options := &libimage.ImportOptions{
 		Changes: opts.Changes, CommitMessage: opts.Message, Tag: opts.Reference, OS: opts.OS, Arch: opts.Arch,
 	}
-	options.Variant = opts.Variant
+	options.Variant, options.SignaturePolicyPath = opts.Variant, opts.SignaturePolicy
 	if !opts.Quiet {
 		options.Writer = opts.Progress
 	}

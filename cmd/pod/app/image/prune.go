@@ -1,0 +1,83 @@
+package image
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/pkg/events"
+	"github.com/rootless-pod/pod/pkg/image"
+)
+
+type pruneOptions struct {
+	image.PruneOptions
+	force bool
+}
+
+func newPrune(a *cli.App) *cobra.Command {
+	opts := &pruneOptions{}
+	cmd := &cobra.Command{
+		Use:     "prune [options]",
+		Short:   "Remove unused images",
+		Long:    "Remove dangling images: those without a name on which nothing is built. With --all also named ones that no container uses.",
+		Example: "  pod image prune --force\n  pod image prune --all --filter until=24h",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runPrune(cmd.Context(), a, opts)
+		},
+	}
+	fs := cmd.Flags()
+	flag.All(fs, &opts.All, "a", "Remove all images not in use by containers, not just dangling ones")
+	fs.StringArrayVar(&opts.Filters, "filter", nil, "Provide filter values (e.g. 'label=<key>=<value>')")
+	fs.BoolVarP(&opts.force, "force", "f", false, "Do not prompt for confirmation")
+	flag.Unsupported(fs, "build-cache", "external")
+	return cmd
+}
+
+func runPrune(ctx context.Context, a *cli.App, opts *pruneOptions) error {
+	for _, filter := range opts.Filters {
+		if key, _, ok := strings.Cut(strings.Replace(filter, "!=", "=", 1), "="); !ok || key != "label" && key != "until" {
+			return fmt.Errorf("invalid filter %q: prune knows label=KEY[=VALUE], label!=… and until=TIME", filter)
+		}
+	}
+	if !opts.force {
+		what := "all dangling images"
+		if opts.All {
+			what = "all images without at least one container associated with them"
+		}
+		yes, err := confirm(a.In, a.Out, what)
+		if err != nil || !yes {
+			return err
+		}
+	}
+	images, err := a.Images(ctx)
+	if err != nil {
+		return err
+	}
+	removed, errs := images.Prune(ctx, opts.PruneOptions)
+	for _, img := range removed {
+		record(a, events.Remove, img.ID, img.ID)
+		fmt.Fprintln(a.Out, img.ID)
+	}
+	if len(removed) > 0 {
+		record(a, events.Prune, "", "")
+	}
+	return failed(errs)
+}
+
+// confirm asks before something is removed.
+func confirm(in io.Reader, out io.Writer, what string) (bool, error) {
+	fmt.Fprintf(out, "WARNING! This command removes %s.\nAre you sure you want to continue? [y/N] ", what)
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, fmt.Errorf("read the answer: %w", err)
+	}
+	return strings.HasPrefix(strings.ToLower(answer), "y"), nil
+}

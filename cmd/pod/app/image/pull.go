@@ -1,0 +1,77 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/pkg/events"
+	"github.com/rootless-pod/pod/pkg/image"
+)
+
+type pullOptions struct {
+	image.PullOptions
+	access access
+	fs     *pflag.FlagSet
+}
+
+func newPull(a *cli.App) *cobra.Command {
+	opts := &pullOptions{}
+	cmd := &cobra.Command{
+		Use:   "pull [options] IMAGE [IMAGE...]",
+		Short: "Pull an image from a registry",
+		Long: "Bring images from a registry, an archive or a directory, and print their ids. A name without registry is\n" +
+			"looked for as registries.conf says, or on docker.io when it says nothing. Transports: docker://, oci:,\n" +
+			"oci-archive:, docker-archive:, dir:, containers-storage:.",
+		Example: "  pod pull docker.io/library/alpine\n  pod pull --creds me:secret registry.example/app:1\n  pod pull oci-archive:app.tar",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runPull(cmd.Context(), a, opts, args)
+		},
+	}
+	opts.fs = cmd.Flags()
+	fs := cmd.Flags()
+	fs.BoolVarP(&opts.AllTags, "all-tags", "a", false, "All tagged images in the repository will be pulled")
+	fs.StringVar(&opts.Arch, "arch", "", "Use `ARCH` instead of the architecture of the machine for choosing images")
+	fs.StringVar(&opts.OS, "os", "", "Use `OS` instead of the running OS for choosing images")
+	fs.StringVar(&opts.Variant, "variant", "", "Use VARIANT instead of the running architecture variant for choosing images")
+	fs.StringVar(&opts.Platform, "platform", "", "Specify the platform for selecting the image. (Conflicts with arch and os)")
+	fs.StringVar(&opts.Policy, "policy", image.PolicyAlways, "Pull image policy: always, missing, never, newer")
+	fs.BoolVarP(&opts.Quiet, "quiet", "q", false, "Suppress output information when pulling images")
+	opts.access.add(fs)
+	flag.Unsupported(fs, "decryption-key", "disable-content-trust")
+	return cmd
+}
+
+func runPull(ctx context.Context, a *cli.App, opts *pullOptions, names []string) error {
+	if opts.Platform != "" && (opts.Arch != "" || opts.OS != "") {
+		return errors.New("--platform option can not be specified with --arch or --os")
+	}
+	if err := opts.access.fill(opts.fs, &opts.PullOptions); err != nil {
+		return err
+	}
+	opts.Progress = a.Err
+	images, err := a.Images(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range names {
+		pulled, err := images.Pull(ctx, name, opts.PullOptions)
+		if err != nil {
+			record(a, events.PullError, "", name)
+			errs = append(errs, err)
+			continue
+		}
+		for _, img := range pulled {
+			record(a, events.Pull, img.ID, name)
+			fmt.Fprintln(a.Out, img.ID)
+		}
+	}
+	return failed(errs)
+}

@@ -1,0 +1,112 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/pkg/events"
+	"github.com/rootless-pod/pod/pkg/image"
+)
+
+type saveOptions struct {
+	image.SaveOptions
+	output string
+	multi  bool
+}
+
+func newSave(a *cli.App) *cobra.Command {
+	opts := &saveOptions{}
+	cmd := &cobra.Command{
+		Use:   "save [options] IMAGE [IMAGE...]",
+		Short: "Save image(s) to an archive",
+		Long: "Save an image, with more names if they are given after it, or with --multi-image-archive several images, to\n" +
+			"an archive or a directory. Without --output the archive goes to standard output.",
+		Example: "  pod save --output app.tar app:v1\n  pod save --format oci-archive -o app.oci app:v1\n  pod save -m app db > both.tar",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runSave(cmd.Context(), a, opts, args)
+		},
+	}
+	fs := cmd.Flags()
+	fs.BoolVar(&opts.Compress, "compress", false, "Compress tarball image layers when saving to a directory using the 'dir' transport")
+	fs.StringVar(&opts.Format, "format", image.FormatDockerArchive, "Save image to docker-archive, docker-dir, oci-archive, oci-dir")
+	fs.BoolVarP(&opts.multi, "multi-image-archive", "m", false, "Interpret additional arguments as images not tags and create a multi-image-archive (only for docker-archive)")
+	fs.StringVarP(&opts.output, "output", "o", "", "Write to a specified file (default: stdout, which must be redirected)")
+	fs.BoolVarP(&opts.Quiet, "quiet", "q", false, "Suppress the output")
+	fs.BoolVar(&opts.Uncompressed, "uncompressed", false, "Accept uncompressed layers when copying OCI images")
+	signaturePolicy(fs, &opts.SignaturePolicy)
+	return cmd
+}
+
+func runSave(ctx context.Context, a *cli.App, opts *saveOptions, args []string) error {
+	conf, err := a.Config()
+	if err != nil {
+		return err
+	}
+	names := args
+	if !opts.multi && !conf.Engine.MultiImageArchive {
+		names, opts.Tags = args[:1], args[1:]
+	}
+	images, err := a.Images(ctx)
+	if err != nil {
+		return err
+	}
+	opts.Progress = a.Err
+	if opts.output != "" {
+		err = images.Save(ctx, names, opts.output, opts.SaveOptions)
+	} else {
+		err = saveToStream(ctx, a, images, opts, names)
+	}
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		recordNamed(ctx, a, images, events.Save, name)
+	}
+	return nil
+}
+
+// saveToStream writes an archive to standard output. The libraries write
+// archives to a file of which they must know the place.
+func saveToStream(ctx context.Context, a *cli.App, images *image.Store, opts *saveOptions, names []string) (err error) {
+	switch {
+	case strings.HasSuffix(opts.Format, "-dir"):
+		return fmt.Errorf("format %s needs --output DIRECTORY", opts.Format)
+	case terminal(a.Out):
+		return errors.New("refusing to save to terminal: use --output, or redirect standard output")
+	}
+	conf, err := a.Config()
+	if err != nil {
+		return err
+	}
+	big, err := conf.ImageCopyTmpDir()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(big, "pod-save-")
+	if err != nil {
+		return fmt.Errorf("temporary directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path := filepath.Join(dir, "archive")
+	if err := images.Save(ctx, names, path, opts.SaveOptions); err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("read the archive back: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if _, err := io.Copy(a.Out, f); err != nil {
+		return fmt.Errorf("write to standard output: %w", err)
+	}
+	return nil
+}
