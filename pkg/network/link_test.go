@@ -252,14 +252,14 @@ func TestInside(t *testing.T) {
 		t.Run("unrecorded "+mode, func(t *testing.T) {
 			req := request(t, mode)
 			r := up(t, req)
-			if err := Undo(t.Context(), req); err != nil {
+			if err := Undo(req); err != nil {
 				t.Fatal(err)
 			}
 			clean(t, req)
 			if r.Helper.Alive() {
 				t.Error("the helper lives")
 			}
-			if err := Undo(t.Context(), req); err != nil {
+			if err := Undo(req); err != nil {
 				t.Errorf("second undo: %v", err)
 			}
 		})

@@ -320,12 +320,9 @@ func Teardown(ctx context.Context, r Result) error {
 // Undo removes whatever a pod that was killed between Begin and the recording
 // of its result has left for a container. It looks at every process, so it is
 // for recovery only.
-func Undo(ctx context.Context, req Request) error {
+func Undo(req Request) error {
 	path := filepath.Join(req.NetNSDir, req.ID)
-	var errs []error
-	for _, id := range link.Find(path) {
-		errs = append(errs, link.Stop(ctx, id))
-	}
+	errs := []error{link.StopAll(path)}
 	for _, file := range []string{filepath.Join(req.RunDir, req.ID+".pasta.pid"), socketPath(req.RunDir, req.ID)} {
 		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("remove network of %s: %w", req.ID, err))

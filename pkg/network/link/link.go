@@ -107,6 +107,15 @@ func (p *Program) Messages() []string {
 	return lines
 }
 
+// KillAll ends a helper that is not ready and whatever it has forked so far, which
+// is in its process group until it makes a session of its own. It waits for the
+// helper, so it must be the only one who does; not yet reaped, its pid cannot be
+// another's.
+func (p *Program) KillAll() {
+	_ = syscall.Kill(-p.Process.Pid, syscall.SIGKILL) // already gone is as good
+	_ = p.Wait()
+}
+
 // Close gives up the view of the helper's messages; the helper goes on.
 func (p *Program) Close() error { return p.log.Close() }
 
@@ -192,4 +201,13 @@ func Find(netns string) []process.ID {
 		}
 	}
 	return found
+}
+
+// StopAll ends what Find finds.
+func StopAll(netns string) error {
+	var errs []error
+	for _, id := range Find(netns) {
+		errs = append(errs, Stop(context.Background(), id))
+	}
+	return errors.Join(errs...)
 }

@@ -79,6 +79,12 @@ func (p *Pasta) Wait(ctx context.Context) (link.Link, error) {
 	err := p.program.Wait()
 	interrupted := !stop()
 	id := p.daemon()
+	if interrupted && id == (process.ID{}) {
+		// It may have been killed between its fork and the pid file.
+		if stopErr := link.StopAll(p.opts.NetNS); stopErr != nil {
+			return link.Link{}, fmt.Errorf("pasta: %w", errors.Join(ctx.Err(), stopErr))
+		}
+	}
 	if err != nil || interrupted {
 		if ctxErr := ctx.Err(); ctxErr != nil {
 			err = ctxErr
@@ -106,12 +112,8 @@ func (p *Pasta) Wait(ctx context.Context) (link.Link, error) {
 func (p *Pasta) Kill() error {
 	defer p.program.Close()
 	defer os.Remove(p.opts.PIDFile)
-	_ = p.program.Process.Kill() // may have ended by itself: it forks
-	_ = p.program.Wait()
-	if id := p.daemon(); id != (process.ID{}) {
-		return link.Stop(context.Background(), id)
-	}
-	return nil
+	p.program.KillAll()
+	return link.StopAll(p.opts.NetNS)
 }
 
 // daemon identifies the process that pasta has left in the background.

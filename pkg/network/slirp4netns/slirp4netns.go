@@ -115,8 +115,8 @@ func (s *Slirp) wait(ctx context.Context) error {
 		}
 		return fmt.Errorf("ended before it was ready: %w", err)
 	}
-	if s.opts.Socket == "" {
-		return nil
+	if ctx.Err() != nil || s.opts.Socket == "" {
+		return ctx.Err()
 	}
 	// The socket is bound before the ready message is sent.
 	defer os.Remove(s.opts.Socket)
@@ -132,13 +132,13 @@ func (s *Slirp) wait(ctx context.Context) error {
 
 // Kill ends it.
 func (s *Slirp) Kill() error {
-	_ = s.program.Process.Kill() // already ended is as good
-	_ = s.program.Wait()
+	s.program.KillAll()
+	err := link.StopAll(s.opts.NetNS) // a child of its start may still be ending
 	_ = s.ready.Close()
 	if s.opts.Socket != "" {
 		_ = os.Remove(s.opts.Socket)
 	}
-	return s.program.Close()
+	return errors.Join(err, s.program.Close())
 }
 
 // hostFwd is slirp4netns' add_hostfwd command.
