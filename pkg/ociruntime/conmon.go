@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -82,8 +81,7 @@ type monitor struct {
 	syncR  *os.File
 	startW *os.File // nil: conmon does not wait for us
 	readyR *os.File // exec with attach: says the socket is there
-	stderr bytes.Buffer
-	ended  chan struct{} // closed when conmon was reaped
+	stderr *os.File // conmon's until its options are checked; nil: passthrough
 }
 
 // spawnOptions are what spawn needs besides the arguments.
@@ -110,7 +108,7 @@ func (r *Runtime) spawn(args []string, o spawnOptions) (*monitor, error) {
 			c.Close()
 		}
 	}()
-	m := &monitor{ended: make(chan struct{})}
+	m := &monitor{}
 	m.cmd = exec.Command(r.Conmon, args...) //nolint:noctx // conmon must outlive every context
 	m.cmd.Dir = o.dir
 	m.cmd.Env = append([]string(nil), o.env...)
@@ -146,6 +144,14 @@ func (r *Runtime) spawn(args []string, o spawnOptions) (*monitor, error) {
 	}
 	if o.stdio != nil {
 		m.cmd.Stdin, m.cmd.Stdout, m.cmd.Stderr = o.stdio[0], o.stdio[1], o.stdio[2]
+	} else {
+		stderrR, stderrW, err := os.Pipe()
+		if err != nil {
+			m.close()
+			return nil, err
+		}
+		closers = append(closers, stderrW)
+		m.stderr, m.cmd.Stderr = stderrR, stderrW
 	}
 	if o.cgroup != "" {
 		dir, err := openCgroup(o.cgroup)
@@ -156,7 +162,7 @@ func (r *Runtime) spawn(args []string, o spawnOptions) (*monitor, error) {
 		closers = append(closers, dir)
 		m.cmd.SysProcAttr.UseCgroupFD, m.cmd.SysProcAttr.CgroupFD = true, int(dir.Fd())
 	}
-	if err := m.start(o.stdio == nil); err != nil {
+	if err := m.start(); err != nil {
 		m.close()
 		return nil, fmt.Errorf("start conmon %s: %w", r.Conmon, err)
 	}
@@ -171,30 +177,23 @@ func openCgroup(path string) (*os.File, error) {
 	return os.Open(path)
 }
 
-// start executes conmon. Its standard error is read until it lets go of it,
-// which it does once its options are checked.
-func (m *monitor) start(captureStderr bool) error {
+// start executes conmon and sees to it that it does not stay a zombie.
+func (m *monitor) start() error {
 	// What our own caller left open without close-on-exec (a lock, the pipe of a
 	// shell's command substitution) would stay open as long as the container.
 	// One call marks everything; Go duplicates ExtraFiles after it. ENOSYS
 	// (before Linux 5.11) leaves things as they were.
 	_ = unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC)
-	if captureStderr {
-		m.cmd.Stderr = &m.stderr
-	}
 	if err := m.cmd.Start(); err != nil {
 		return err
 	}
-	go func() {
-		_ = m.cmd.Wait() // conmon's own status says nothing: the exit file does
-		close(m.ended)
-	}()
+	go func() { _ = m.cmd.Wait() }() // its status says nothing: the exit file does
 	return nil
 }
 
 // close lets go of all pipes.
 func (m *monitor) close() {
-	for _, f := range []*os.File{m.syncR, m.startW, m.readyR} {
+	for _, f := range []*os.File{m.syncR, m.startW, m.readyR, m.stderr} {
 		if f != nil {
 			f.Close()
 		}
@@ -277,17 +276,17 @@ func (m *monitor) pid(ctx context.Context, r *Runtime, verb, id string) (int, er
 // silent explains why conmon ended without a word, from the runtime's log and
 // from what conmon complained about before it let go of standard error.
 func (m *monitor) silent(r *Runtime, verb, id string) error {
-	select {
-	case <-m.ended:
-	case <-time.After(2 * time.Second):
-		return fmt.Errorf("%s container %s: conmon closed its pipe without an answer", verb, id)
-	}
 	if logged, err := os.ReadFile(filepath.Join(m.cmd.Dir, runtimeLog)); err == nil && len(logged) > 0 {
 		return newError(r.Name, verb, id, string(logged))
 	}
-	if text := strings.TrimSpace(m.stderr.String()); text != "" {
-		return fmt.Errorf("%s container %s: %s: %s", verb, id, r.Conmon, oneLine(text))
+	if m.stderr != nil {
+		// It ended or let go of standard error, so this ends at once; only a
+		// conmon stuck half way needs the limit.
+		_ = m.stderr.SetReadDeadline(time.Now().Add(2 * time.Second))
+		text, _ := io.ReadAll(io.LimitReader(m.stderr, 4096))
+		if len(text) > 0 {
+			return fmt.Errorf("%s container %s: %s: %s", verb, id, r.Conmon, oneLine(string(text)))
+		}
 	}
-	return fmt.Errorf("%s container %s: %s and %s ended without a message (%s): run with --log-level debug",
-		verb, id, r.Conmon, r.Name, m.cmd.ProcessState)
+	return fmt.Errorf("%s container %s: %s and %s ended without a message", verb, id, r.Conmon, r.Name)
 }

@@ -7,8 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-pod/pod/pkg/ociruntime/attach"
 )
 
 // Names of the files conmon keeps in a RunDir.
@@ -68,7 +71,7 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) (*Created, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := cleanRunDir(o.RunDir, o.ID); err != nil {
+	if err := cleanRunDir(ctx, o.RunDir, o.ID); err != nil {
 		return nil, err
 	}
 	m, err := r.spawn(args, spawnOptions{
@@ -198,13 +201,39 @@ func (r *Runtime) conmonEnv(runDir string, terminal bool, extra []string) []stri
 
 // cleanRunDir removes what an earlier run left in the directory: a stale exit
 // file would be taken for the new one's.
-func cleanRunDir(runDir, id string) error {
+func cleanRunDir(ctx context.Context, runDir, id string) error {
+	if err := awaitOldConmon(ctx, AttachSocket(runDir)); err != nil {
+		return fmt.Errorf("container %s: %w", id, err)
+	}
 	for _, name := range []string{id, oomFile, pidFile, attachSocket, ctlFifo, winszFifo, runtimeLog} {
 		if err := os.Remove(filepath.Join(runDir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
 	return nil
+}
+
+// awaitOldConmon waits until the conmon of an earlier run has removed its attach
+// socket, which it does after it has written the exit file: a restart can be
+// quicker, and the old conmon would then remove the new one's. A socket nobody
+// listens on was left by a conmon that was killed.
+func awaitOldConmon(ctx context.Context, socket string) error {
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(100 * time.Microsecond) {
+		if _, err := os.Lstat(socket); err != nil {
+			return nil //nolint:nilerr // gone; any other trouble comes up when it is made anew
+		}
+		conn, err := attach.Dial(socket)
+		if err != nil {
+			return nil //nolint:nilerr // as above
+		}
+		conn.Close()
+		if time.Now().After(deadline) {
+			return fmt.Errorf("conmon of its last run is still there, at %s", socket)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // writePIDs writes the copies of the pids the user asked for.

@@ -58,7 +58,7 @@ func (r *Runtime) Exec(ctx context.Context, o ExecOptions) (*Created, error) {
 // when it returns, so that nothing of the command's output is lost: attach,
 // then call Start. Without Start, call Close.
 func (r *Runtime) PrepareExec(ctx context.Context, o ExecOptions) (*Session, error) {
-	if err := cleanRunDir(o.RunDir, o.ContainerID); err != nil {
+	if err := cleanRunDir(ctx, o.RunDir, o.ContainerID); err != nil {
 		return nil, err
 	}
 	args, err := r.execArgs(o)

@@ -95,7 +95,7 @@ func Attach(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	conn, err := dial(o.Socket)
+	conn, err := Dial(o.Socket)
 	if err != nil {
 		return Result{}, fmt.Errorf("attach: %w", err)
 	}
@@ -130,9 +130,9 @@ func Attach(ctx context.Context, o Options) (Result, error) {
 	return Result{}, err
 }
 
-// dial connects to conmon's socket. Its path may be longer than an address
+// Dial connects to conmon's socket. Its path may be longer than an address
 // holds, so the directory is opened and named through /proc.
-func dial(socket string) (*net.UnixConn, error) {
+func Dial(socket string) (*net.UnixConn, error) {
 	dir, err := os.OpenFile(filepath.Dir(socket), unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, err
