@@ -284,6 +284,8 @@ type Facts struct {
 	// CgroupsPath is the runtime's cgroupsPath; empty: the cgroup manager is
 	// none, no path and no limits are given.
 	CgroupsPath string
+	// NoMqueue: the host has no /dev/mqueue to bind for --ipc=host.
+	NoMqueue bool
 	// NoSwapLimit: the kernel does not account swap (no memory.swap.max).
 	NoSwapLimit bool
 	// CgroupV2 says whether /sys/fs/cgroup is unified.

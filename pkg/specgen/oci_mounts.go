@@ -70,9 +70,11 @@ func (c *Container) kernelMounts(f *Facts) []rspec.Mount {
 		c.procMount(f),
 		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: dev},
 		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: pts},
-		c.mqueueMount(f),
 		c.sysMount(f),
 		c.cgroupMount(),
+	}
+	if !f.NoMqueue || !f.bindsMqueue(c) {
+		mounts = append(mounts, c.mqueueMount(f))
 	}
 	if shm, ok := c.shmMount(); ok {
 		mounts = append(mounts, shm)
@@ -91,9 +93,12 @@ func (c *Container) procMount(f *Facts) rspec.Mount {
 	return rspec.Mount{Destination: "/proc", Type: "proc", Source: "proc", Options: opts}
 }
 
+// bindsMqueue: only who owns the IPC namespace may mount its message queues.
+func (f *Facts) bindsMqueue(c *Container) bool { return f.inUserNS() && isShared(c.Spaces.IPC) }
+
 func (c *Container) mqueueMount(f *Facts) rspec.Mount {
 	opts := []string{"nosuid", "noexec", "nodev"}
-	if f.inUserNS() && isShared(c.Spaces.IPC) {
+	if f.bindsMqueue(c) {
 		return rspec.Mount{Destination: "/dev/mqueue", Type: "bind", Source: "/dev/mqueue", Options: append(opts, "bind")}
 	}
 	return rspec.Mount{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: opts}
@@ -207,6 +212,10 @@ func (m Mount) toOCI(f *Facts) (rspec.Mount, error) {
 		return rspec.Mount{}, fmt.Errorf("%s %q has no directory on the host", m.Type, m.Source)
 	}
 	opts = addDefaults(opts, "rbind")
+	if isBelow(path.Clean(source), "/dev") && !slices.Contains(m.Options, "nodev") {
+		// Who binds devices wants to use them.
+		opts = slices.DeleteFunc(opts, func(o string) bool { return o == "nodev" })
+	}
 	if own.Idmap {
 		// Without mappings of the mount's own, the runtime takes those of the
 		// container's user namespace (runtime-spec, mount option idmap).

@@ -262,6 +262,44 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+func TestMountsFollowTheHost(t *testing.T) {
+	c, f := shell(), rootless()
+	c.Spaces.IPC, f.NoMqueue = "host", true
+	c.Storage.Mounts = []Mount{
+		{Type: "bind", Source: "/dev", Destination: "/dev"},
+		{Type: "bind", Source: "/dev/snd", Destination: "/s", Options: []string{"nodev"}},
+		{Type: "volume", Source: "data", SubPath: "sub", Destination: "/v"},
+	}
+	f.MountSources = map[string]string{"/v": "/resolved/sub"}
+	spec, err := c.ToOCI(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := map[string]rspec.Mount{}
+	for _, m := range spec.Mounts {
+		at[m.Destination] = m
+	}
+	if m := at["/dev"]; m.Type != "bind" || slices.Contains(m.Options, "nodev") {
+		t.Errorf("devices cannot be used: %v", m)
+	}
+	if !slices.Contains(at["/s"].Options, "nodev") {
+		t.Errorf("nodev is lost: %v", at["/s"])
+	}
+	for _, hidden := range []string{"/dev/pts", "/dev/shm", "/dev/mqueue"} {
+		if m, ok := at[hidden]; ok {
+			t.Errorf("mounted inside the host's /dev: %v", m)
+		}
+	}
+	if at["/v"].Source != "/resolved/sub" {
+		t.Errorf("resolved source is not used: %v", at["/v"])
+	}
+	c.Storage.Mounts = nil
+	mounts, err := c.ociMounts(&f)
+	if err != nil || slices.ContainsFunc(mounts, func(m rspec.Mount) bool { return m.Destination == "/dev/mqueue" }) {
+		t.Errorf("/dev/mqueue is bound though the host has none: %v", err)
+	}
+}
+
 // A description is converted again at each start; the first must leave it and
 // the facts as they are.
 func TestToOCIIsPure(t *testing.T) {
