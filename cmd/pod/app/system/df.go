@@ -1,0 +1,234 @@
+package system
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.podman.io/storage/pkg/directory"
+
+	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/cmd/pod/app/output"
+	"github.com/rootless-pod/pod/pkg/libpod"
+	"github.com/rootless-pod/pod/pkg/libpod/state"
+	"github.com/rootless-pod/pod/pkg/storage"
+)
+
+type dfOptions struct {
+	format  string
+	verbose bool
+}
+
+func newDf(a *cli.App) *cobra.Command {
+	o := dfOptions{}
+	cmd := &cobra.Command{
+		Use: "df [options]", Short: "Show disk usage", Long: "Show what images, containers and volumes take of the disk, and how much of it could be freed.",
+		Example: "  pod system df\n  pod system df --verbose",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runDf(cmd.Context(), a, o) },
+	}
+	cmd.Flags().StringVar(&o.format, "format", "", "Pretty-print disk usage as JSON or with a Go template")
+	cmd.Flags().BoolVarP(&o.verbose, "verbose", "v", false, "Show detailed information on disk usage")
+	return cmd
+}
+
+// usage is a line of df.
+type usage struct {
+	Type           string
+	Total, Active  int
+	RawSize        int64
+	RawReclaimable int64
+	TotalCount     int
+	Size           string
+	Reclaimable    string
+}
+
+func (u *usage) finish() {
+	percent := 0
+	if u.RawSize > 0 {
+		percent = int(100 * u.RawReclaimable / u.RawSize)
+	}
+	u.TotalCount = u.Total
+	u.Size = output.SizeShort(u.RawSize)
+	u.Reclaimable = fmt.Sprintf("%s (%d%%)", output.SizeShort(u.RawReclaimable), percent)
+}
+
+// imageUsage, containerUsage and volumeUsage are the lines of df --verbose.
+type imageUsage struct {
+	Repository, Tag, ImageID     string
+	Created                      string
+	Size, SharedSize, UniqueSize string
+	Containers                   int
+}
+
+type containerUsage struct {
+	ContainerID, Image, Command  string
+	LocalVolumes                 int
+	Size, Created, Status, Names string
+}
+
+type volumeUsage struct {
+	VolumeName string
+	Links      int
+	Size       string
+}
+
+// disk is all that df tells.
+type disk struct {
+	total      []usage
+	images     []imageUsage
+	containers []containerUsage
+	volumes    []volumeUsage
+}
+
+func runDf(ctx context.Context, a *cli.App, o dfOptions) error {
+	if o.verbose && o.format != "" {
+		return fmt.Errorf("--verbose and --format exclude each other")
+	}
+	var d disk
+	for _, add := range []func(context.Context, *cli.App) error{d.addImages, d.addContainers, d.addVolumes} {
+		if err := add(ctx, a); err != nil {
+			return err
+		}
+	}
+	if !o.verbose {
+		return output.List(a.Out, d.total, output.Options{
+			Format: o.format, DefaultTable: "{{.Type}}\t{{.Total}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}",
+		})
+	}
+	fmt.Fprint(a.Out, "Images space usage:\n\n")
+	if err := output.List(a.Out, d.images, output.Options{
+		DefaultTable: "{{.Repository}}\t{{.Tag}}\t{{.ImageID}}\t{{.Created}}\t{{.Size}}\t{{.SharedSize}}\t{{.UniqueSize}}\t{{.Containers}}",
+	}); err != nil {
+		return err
+	}
+	fmt.Fprint(a.Out, "\nContainers space usage:\n\n")
+	if err := output.List(a.Out, d.containers, output.Options{
+		DefaultTable: "{{.ContainerID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.Created}}\t{{.Status}}\t{{.Names}}",
+	}); err != nil {
+		return err
+	}
+	fmt.Fprint(a.Out, "\nLocal Volumes space usage:\n\n")
+	return output.List(a.Out, d.volumes, output.Options{DefaultTable: "{{.VolumeName}}\t{{.Links}}\t{{.Size}}"})
+}
+
+func (d *disk) addImages(ctx context.Context, a *cli.App) error {
+	images, err := a.Images(ctx)
+	if err != nil {
+		return err
+	}
+	list, total, err := images.DiskUsage(ctx)
+	if err != nil {
+		return err
+	}
+	u := usage{Type: "Images", RawSize: total}
+	seen := map[string]bool{}
+	for _, i := range list {
+		d.images = append(d.images, imageUsage{
+			Repository: i.Repository, Tag: i.Tag, ImageID: output.ShortID(i.ID), Created: output.Duration(time.Since(i.Created)),
+			Size: output.SizeShort(i.Size), SharedSize: output.SizeShort(i.Shared), UniqueSize: output.SizeShort(i.Unique), Containers: i.Containers,
+		})
+		if seen[i.ID] {
+			continue // one image with several names
+		}
+		seen[i.ID] = true
+		u.Total++
+		if i.Containers > 0 {
+			u.Active++
+		} else {
+			u.RawReclaimable += i.Unique
+		}
+	}
+	u.finish()
+	d.total = append(d.total, u)
+	return nil
+}
+
+func (d *disk) addContainers(ctx context.Context, a *cli.App) error {
+	e, err := a.Engine(ctx)
+	if err != nil {
+		return err
+	}
+	store, err := a.Storage(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := e.List(ctx, nil)
+	if err != nil {
+		return err
+	}
+	u := usage{Type: "Containers", Total: len(all)}
+	for _, c := range all {
+		size := containerSize(ctx, store, c)
+		status := e.Status(c)
+		u.RawSize += size
+		switch status {
+		case libpod.StatusRunning, libpod.StatusPaused, libpod.StatusStopping:
+			u.Active++
+		default:
+			u.RawReclaimable += size
+		}
+		d.containers = append(d.containers, containerUsage{
+			ContainerID: output.ShortID(c.ID), Image: c.ImageName, Command: strings.Join(append(append([]string{}, c.Spec.Process.Entrypoint...), c.Spec.Process.Command...), " "),
+			LocalVolumes: localVolumes(c), Size: output.SizeShort(size), Created: output.Duration(time.Since(c.Created)),
+			Status: string(status), Names: c.Name,
+		})
+	}
+	u.finish()
+	d.total = append(d.total, u)
+	return nil
+}
+
+// containerSize is what the container wrote. One without a layer, or that is
+// being removed meanwhile, has written nothing.
+func containerSize(ctx context.Context, store *storage.Store, c *state.Container) int64 {
+	size, err := store.Size(ctx, c.ID)
+	if err != nil {
+		return 0
+	}
+	return size
+}
+
+func localVolumes(c *state.Container) int {
+	n := 0
+	for _, m := range c.Spec.Storage.Mounts {
+		if m.Type == "volume" {
+			n++
+		}
+	}
+	return n
+}
+
+func (d *disk) addVolumes(ctx context.Context, a *cli.App) error {
+	e, err := a.Engine(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := e.Volumes(ctx)
+	if err != nil {
+		return err
+	}
+	u := usage{Type: "Local Volumes", Total: len(all)}
+	for _, v := range all {
+		users, err := e.VolumeUsers(ctx, v.Name)
+		if err != nil {
+			return err
+		}
+		size, err := directory.Size(v.Mountpoint)
+		if err != nil {
+			return fmt.Errorf("size of volume %s: %w", v.Name, err)
+		}
+		u.RawSize += size
+		if len(users) > 0 {
+			u.Active++
+		} else {
+			u.RawReclaimable += size
+		}
+		d.volumes = append(d.volumes, volumeUsage{VolumeName: v.Name, Links: len(users), Size: output.SizeShort(size)})
+	}
+	u.finish()
+	d.total = append(d.total, u)
+	return nil
+}

@@ -1,0 +1,125 @@
+package system
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/cmd/pod/app/output"
+	"github.com/rootless-pod/pod/pkg/image"
+)
+
+type pruneOptions struct {
+	all, force, volumes bool
+	filters             []string
+}
+
+func newPrune(a *cli.App) *cobra.Command {
+	o := pruneOptions{}
+	cmd := &cobra.Command{
+		Use: "prune [options]", Short: "Remove unused data",
+		Long: "Remove stopped containers and images without a name that nothing uses; with --all every image\n" +
+			"that no container uses, with --volumes the volumes that no container uses.",
+		Example: "  pod system prune\n  pod system prune --all --force --volumes",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runPrune(cmd.Context(), a, o) },
+	}
+	fs := cmd.Flags()
+	fs.BoolVarP(&o.all, "all", "a", false, "Remove all unused data")
+	fs.StringArrayVar(&o.filters, "filter", nil, "Provide filter values (e.g. 'label=<key>=<value>', 'until=24h')")
+	fs.BoolVarP(&o.force, "force", "f", false, "Do not prompt for confirmation")
+	fs.BoolVar(&o.volumes, "volumes", false, "Prune volumes")
+	flag.Unsupported(fs, "build", "external")
+	return cmd
+}
+
+func runPrune(ctx context.Context, a *cli.App, o pruneOptions) error {
+	for _, f := range o.filters {
+		key, _, _ := strings.Cut(f, "=")
+		if key != "label" && key != "label!" && key != "until" {
+			return fmt.Errorf("%q is an invalid filter: the keys are label and until", f)
+		}
+	}
+	if o.volumes && len(o.filters) > 0 {
+		return fmt.Errorf("--volumes with --filter is not supported yet: prune them one after the other")
+	}
+	if !o.force {
+		if yes, err := confirm(a, o.warning()); err != nil || !yes {
+			return err
+		}
+	}
+	e, err := a.Engine(ctx)
+	if err != nil {
+		return err
+	}
+	images, err := a.Images(ctx)
+	if err != nil {
+		return err
+	}
+	var freed int64
+	var failed cli.Many
+	// Containers first: they keep images and volumes in use.
+	containers, err := e.PruneContainers(ctx, o.filters)
+	if err != nil {
+		failed = append(failed, err)
+	}
+	gone := make([]string, 0, len(containers))
+	for _, p := range containers {
+		gone, freed = append(gone, p.ID), freed+p.Size
+	}
+	report(a, "Deleted Containers", gone)
+	if o.volumes {
+		volumes, err := e.PruneVolumes(ctx, true)
+		if err != nil {
+			failed = append(failed, err)
+		}
+		gone = nil
+		for _, p := range volumes {
+			gone, freed = append(gone, p.ID), freed+p.Size
+		}
+		report(a, "Deleted Volumes", gone)
+	}
+	removed, errs := images.Prune(ctx, image.PruneOptions{All: o.all, Filters: o.filters})
+	failed = append(failed, errs...)
+	gone = nil
+	for _, r := range removed {
+		if r.Deleted {
+			gone, freed = append(gone, r.ID), freed+r.Size
+		}
+	}
+	report(a, "Deleted Images", gone)
+	fmt.Fprintf(a.Out, "Total reclaimed space: %s\n", output.SizeShort(freed))
+	if len(failed) > 0 {
+		return failed
+	}
+	return nil
+}
+
+// warning says what will be gone.
+func (o *pruneOptions) warning() string {
+	lines := []string{"WARNING! This command removes:", "\t- all stopped containers"}
+	if o.volumes {
+		lines = append(lines, "\t- all volumes not used by at least one container")
+	}
+	if o.all {
+		lines = append(lines, "\t- all images without at least one container associated with them")
+	} else {
+		lines = append(lines, "\t- all dangling images")
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// report lists what is gone.
+func report(a *cli.App, title string, list []string) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintln(a.Out, title)
+	for _, id := range list {
+		fmt.Fprintln(a.Out, id)
+	}
+}

@@ -1,0 +1,40 @@
+// Package system holds the commands on pod itself and its store: version, info,
+// events, disk usage, clean-up, and the way into its namespaces.
+package system
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+)
+
+// Commands returns `pod system …` and the top-level forms.
+func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
+	group := &cobra.Command{
+		Use: "system", Short: "Manage pod", Long: "Manage pod: what it stores, what happened, where it runs.",
+		Example: "  pod system df\n  pod system prune",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return fmt.Errorf("missing command '%s COMMAND': `%s --help` lists the commands", cmd.CommandPath(), cmd.CommandPath())
+		},
+	}
+	group.AddCommand(newDf(a), newEvents(a), newInfo(a), newMigrate(a), newPrune(a), newReset(a))
+	return group, []*cobra.Command{newEvents(a), newInfo(a), newUnshare(a), newVersion(a)}
+}
+
+// confirm asks before what cannot be taken back. Without a terminal to ask on,
+// the answer is read all the same; the end of input is no.
+func confirm(a *cli.App, question string) (bool, error) {
+	fmt.Fprintf(a.Out, "%s\nAre you sure you want to continue? [y/N] ", question)
+	answer, err := bufio.NewReader(a.In).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, fmt.Errorf("read the answer: %w", err)
+	}
+	return strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "y"), nil
+}
