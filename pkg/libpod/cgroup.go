@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -136,4 +137,14 @@ func (e *Engine) cgroupsPath(id string, c *specgen.Container) string {
 		}
 		return filepath.Join("/", parent, "pod-"+id)
 	}
+}
+
+// noSwapLimit says that the kernel has no limit of swap for a cgroup. Only a
+// cgroup below the root shows it; without the memory controller it is moot.
+func (p cgroupPlan) noSwapLimit() bool {
+	if !slices.Contains(p.controllers, "memory") {
+		return true
+	}
+	dir := filepath.Join(cgroupRoot, p.own)
+	return !missing(filepath.Join(dir, "memory.max")) && missing(filepath.Join(dir, "memory.swap.max"))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rootless-pod/pod/internal/process"
@@ -30,6 +31,9 @@ func (e *Engine) Create(ctx context.Context, spec *specgen.Container, img specge
 // create makes the container and leaves it locked, its run in PhaseCreating: a
 // run that goes on at once needs no write in between.
 func (e *Engine) create(ctx context.Context, spec *specgen.Container, img specgen.ImageConfig) (*state.Container, *state.Lock, error) {
+	if err := e.volumesFrom(ctx, spec); err != nil {
+		return nil, nil, err
+	}
 	c, maps, err := e.describe(spec, img)
 	if err != nil {
 		return nil, nil, err
@@ -136,6 +140,33 @@ func (e *Engine) checkMounts(spec *specgen.Container) error {
 				return fmt.Errorf("statfs %s: no such file or directory: create it first, or mount a named volume", m.Source)
 			}
 			return fmt.Errorf("mount %s: %w", m.Source, err)
+		}
+	}
+	return nil
+}
+
+// volumesFrom adds the mounts of other containers, where the user has none of
+// his own.
+func (e *Engine) volumesFrom(ctx context.Context, spec *specgen.Container) error {
+	for _, from := range spec.Storage.VolumesFrom {
+		name, options, _ := strings.Cut(from, ":")
+		other, err := e.state.Lookup(ctx, name)
+		if err != nil {
+			return err
+		}
+		for _, m := range other.Spec.Storage.Mounts {
+			if m.Type == "tmpfs" || slices.ContainsFunc(spec.Storage.Mounts, func(have specgen.Mount) bool {
+				return have.Destination == m.Destination
+			}) {
+				continue
+			}
+			m.Options = slices.Clone(m.Options)
+			for _, option := range strings.Split(options, ",") {
+				if option != "" {
+					m.Options = append(m.Options, option)
+				}
+			}
+			spec.Storage.Mounts = append(spec.Storage.Mounts, m)
 		}
 	}
 	return nil

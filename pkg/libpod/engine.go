@@ -59,7 +59,7 @@ type Engine struct {
 
 // Open opens the engine. It touches neither images nor containers.
 func Open(ctx context.Context, opts Options) (*Engine, error) {
-	e := &Engine{Options: opts, paths: newPaths(opts.GraphRoot, opts.RunRoot, opts.VolumePath)}
+	e := &Engine{Options: opts, paths: newPaths(opts.GraphRoot, opts.RunRoot, opts.VolumePath, opts.Session.RunBase)}
 	if err := e.paths.make(); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (e *Engine) Close() error { return e.state.Close() }
 type paths struct {
 	run     string // everything that ends with this boot
 	ctr     string // one directory a container, with its bundle
-	netns   string // bind-mounted network namespaces
+	netns   string // bind-mounted network namespaces, where AppArmor's profile of pasta expects them
 	net     string // files of the network helpers
 	runtime string // state of the OCI runtimes
 	volumes string
@@ -86,7 +86,7 @@ type paths struct {
 
 // newPaths gives each graph root its own run directory, so that two stores of
 // one user never meet.
-func newPaths(graphRoot, runRoot, volumes string) paths {
+func newPaths(graphRoot, runRoot, volumes, runBase string) paths {
 	sum := sha256.Sum256([]byte(graphRoot))
 	run := filepath.Join(runRoot, "pod", hex.EncodeToString(sum[:4]))
 	if volumes == "" {
@@ -94,16 +94,16 @@ func newPaths(graphRoot, runRoot, volumes string) paths {
 	}
 	return paths{
 		run: run, ctr: filepath.Join(run, "c"),
-		netns: filepath.Join(run, "netns"), net: filepath.Join(run, "net"), runtime: filepath.Join(run, "rt"), volumes: volumes,
+		netns: filepath.Join(runBase, "netns"), net: filepath.Join(run, "net"), runtime: filepath.Join(run, "rt"), volumes: volumes,
 	}
 }
 
 // make creates the directories, all of them for their owner alone.
 func (p paths) make() error {
-	if _, err := os.Lstat(p.runtime); err == nil {
-		return nil // the last one: all are there
-	}
-	for _, dir := range []string{p.run, p.ctr, p.netns, p.net, p.runtime} {
+	for _, dir := range []string{p.ctr, p.netns, p.net, p.runtime} {
+		if _, err := os.Lstat(dir); err == nil {
+			continue
+		}
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("make run directory: %w", err)
 		}

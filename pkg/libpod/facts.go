@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/moby/sys/capability"
@@ -57,6 +58,8 @@ func (e *Engine) facts(ctx context.Context, c *state.Container, l *launch) (spec
 		DefaultPidsLimit: conf.PidsLimit, Controllers: plan.controllers, CgroupV2: plan.v2,
 		CgroupsPath: e.cgroupsPath(c.ID, s), NetNS: l.netns, Hostname: e.hostname(c),
 		Binds: l.binds, Volumes: map[string]string{}, InitPath: initInside,
+		SingleID: e.Session.SingleID, OOMScoreAdj: oomScore(), NoMqueue: missing("/dev/mqueue"),
+		NoSwapLimit: plan.noSwapLimit(),
 	}
 	for _, m := range s.Storage.Mounts {
 		if m.Type == "volume" {
@@ -71,10 +74,37 @@ func (e *Engine) facts(ctx context.Context, c *state.Container, l *launch) (spec
 			return none, err
 		}
 	}
-	if s.Security.Privileged {
+	switch {
+	case s.Security.Privileged:
 		f.HostDevices = hostDevices("/dev")
+	case !e.Session.Rootless:
+		for _, wish := range s.Security.Devices {
+			device, err := specgen.ParseDevice(wish)
+			if err != nil {
+				return none, err
+			}
+			f.HostDevices = append(f.HostDevices, hostDevices(device.Host)...)
+		}
 	}
 	return f, nil
+}
+
+// oomScore is pod's own oom_score_adj, below which no container can go.
+func oomScore() int {
+	data, err := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil {
+		return 0
+	}
+	score, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil {
+		return 0
+	}
+	return score
+}
+
+func missing(path string) bool {
+	_, err := os.Lstat(path)
+	return err != nil
 }
 
 // namedGroups drops keep-groups, which is no group but a wish.
