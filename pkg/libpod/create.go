@@ -113,6 +113,11 @@ func (e *Engine) defaults(spec *specgen.Container) error {
 	if spec.Process.Timezone == "" {
 		spec.Process.Timezone = e.Config.Containers.TZ
 	}
+	if spec.Process.Timezone != "" {
+		if _, err := zoneData(spec.Process.Timezone); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -112,6 +112,14 @@ func (e *Engine) writeFiles(ctx context.Context, c *state.Container, l *launch) 
 		files["containerenv"] = containerEnv(c, e.Session.Rootless)
 		bind("containerenv", "/run/.containerenv")
 	}
+	if c.Spec.Process.Timezone != "" && !mounts(c, "/etc/localtime") {
+		zone, err := zoneData(c.Spec.Process.Timezone)
+		if err != nil {
+			return err
+		}
+		files["localtime"] = string(zone)
+		bind("localtime", "/etc/localtime")
+	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(l.dir, name), []byte(content), 0o644); err != nil {
 			return fmt.Errorf("write %s of container %s: %w", name, short(c.ID), err)
@@ -206,4 +214,22 @@ func hasIPv6(r *network.Result) bool {
 		}
 	}
 	return false
+}
+
+// zoneData is the content of /etc/localtime for a zone of the host's database;
+// "local" is the host's own.
+func zoneData(zone string) ([]byte, error) {
+	path := "/etc/localtime"
+	if zone != "local" {
+		dir := os.Getenv("TZDIR")
+		if dir == "" {
+			dir = "/usr/share/zoneinfo"
+		}
+		path = filepath.Join(dir, zone)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("finding timezone %s: %w: install tzdata on the host, or name another zone", zone, err)
+	}
+	return data, nil
 }
