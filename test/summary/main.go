@@ -29,7 +29,6 @@ func main() {
 	var err error
 	if *total {
 		sum, err = addUp(flag.Args())
-		fmt.Fprintln(os.Stdout, sum)
 	} else {
 		sum, err = report(os.Stdin, os.Stdout, *each)
 		if err == nil && *save != "" {
@@ -38,6 +37,9 @@ func main() {
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "summary:", err)
+	}
+	if *total {
+		fmt.Fprintln(os.Stdout, sum)
 	}
 	if err != nil || sum.Failed > 0 || sum.Passed == 0 {
 		os.Exit(1)
