@@ -55,8 +55,6 @@ func (t *Template) Execute(w io.Writer, v any) error {
 	return err
 }
 
-var unknownField = regexp.MustCompile(`can't evaluate field (\w+) in type`) //nolint:gochecknoglobals // constant
-
 // render executes the template. A field that is only spelt differently, in
 // case or as its JSON key (.Id for .ID, .host for .Host), is found too: scripts
 // written for either of docker and podman use both.
@@ -68,7 +66,7 @@ func (t *Template) render(out *bytes.Buffer, v any) error {
 			return nil
 		}
 		out.Truncate(start)
-		m := unknownField.FindStringSubmatch(err.Error())
+		m := regexp.MustCompile(`can't evaluate field (\w+) in type`).FindStringSubmatch(err.Error())
 		if m == nil {
 			return fmt.Errorf("--format %q: %s", t.source, plain(err))
 		}
@@ -251,15 +249,14 @@ func fieldList(v any) string {
 	return strings.Join(slices.Compact(names), ", ")
 }
 
-var templatePosition = regexp.MustCompile(`^template: format:\d+(:\d+)?: (executing "format" at )?`) //nolint:gochecknoglobals // constant
-
 // plain takes the inner workings of text/template out of its errors.
 func plain(err error) string {
 	var inner template.ExecError
 	if errors.As(err, &inner) {
 		err = inner.Err
 	}
-	return strings.ReplaceAll(templatePosition.ReplaceAllString(err.Error(), ""), "\n", " ")
+	position := regexp.MustCompile(`^template: format:\d+(:\d+)?: (executing "format" at )?`)
+	return strings.ReplaceAll(position.ReplaceAllString(err.Error(), ""), "\n", " ")
 }
 
 // functions are those that docker and podman offer beside Go's own.

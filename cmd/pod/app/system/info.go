@@ -3,6 +3,7 @@ package system
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"go.podman.io/common/pkg/config"
@@ -30,7 +31,7 @@ type info struct {
 type storeInfo struct {
 	ContainerStore     containerCounts   `json:"containerStore"`
 	GraphDriverName    string            `json:"graphDriverName"`
-	GraphOptions       []string          `json:"graphOptions"`
+	GraphOptions       map[string]string `json:"graphOptions"`
 	GraphRoot          string            `json:"graphRoot"`
 	GraphRootAllocated uint64            `json:"graphRootAllocated"`
 	GraphRootUsed      uint64            `json:"graphRootUsed"`
@@ -138,8 +139,10 @@ func (s *storeInfo) gather(ctx context.Context, a *cli.App, conf *config.Config,
 		return err
 	}
 	s.GraphDriverName, s.GraphRoot, s.RunRoot = store.Driver(), store.Root(), store.RunRoot()
-	if s.GraphOptions = store.DriverOptions(); s.GraphOptions == nil {
-		s.GraphOptions = []string{}
+	s.GraphOptions = map[string]string{}
+	for _, option := range store.DriverOptions() {
+		key, value, _ := strings.Cut(option, "=")
+		s.GraphOptions[key] = value
 	}
 	s.VolumePath = facts.VolumePath
 	s.ContainerStore = containerCounts{Number: facts.Containers, Paused: facts.Paused, Running: facts.Running, Stopped: facts.Stopped}

@@ -10,6 +10,7 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
 	"github.com/rootless-pod/pod/cmd/pod/app/output"
+	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image"
 )
 
@@ -86,12 +87,17 @@ func runPrune(ctx context.Context, a *cli.App, o pruneOptions) error {
 	removed, errs := images.Prune(ctx, image.PruneOptions{All: o.all, Filters: o.filters})
 	failed = append(failed, errs...)
 	gone = nil
+	var untagged []string
 	for _, r := range removed {
 		if r.Deleted {
 			gone, freed = append(gone, r.ID), freed+r.Size
+		} else { // other images are built on it
+			untagged = append(untagged, r.Untagged...)
 		}
 	}
+	report(a, "Untagged Images", untagged)
 	report(a, "Deleted Images", gone)
+	note(a, events.Event{Type: events.System, Status: events.Prune})
 	fmt.Fprintf(a.Out, "Total reclaimed space: %s\n", output.SizeShort(freed))
 	if len(failed) > 0 {
 		return failed
@@ -111,6 +117,18 @@ func (o *pruneOptions) warning() string {
 		lines = append(lines, "\t- all dangling images")
 	}
 	return strings.Join(lines, "\n") + "\n"
+}
+
+// note records what the command did; a log that cannot be written is no reason
+// to fail.
+func note(a *cli.App, e events.Event) {
+	log, err := a.Events()
+	if err == nil {
+		err = log.Write(e)
+	}
+	if err != nil {
+		a.Warn("%v", err)
+	}
 }
 
 // report lists what is gone.

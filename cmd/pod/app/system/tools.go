@@ -72,6 +72,10 @@ func tools(ctx context.Context, conf *config.Config, facts *libpod.Info, h *host
 	for _, tool := range asked {
 		if name := packages[*tool.path]; name != "" {
 			*tool.pkg = name
+			// Debian 13's pasta loses its answer on a pipe: it ends by _exit.
+			if *tool.version == unknown {
+				*tool.version = name
+			}
 		}
 	}
 }
