@@ -166,6 +166,10 @@ func (r *Runtime) spawn(args []string, o spawnOptions) (*monitor, error) {
 		m.close()
 		return nil, fmt.Errorf("start conmon %s: %w", r.Conmon, err)
 	}
+	if err := writeConmonID(o.dir, m.cmd.Process.Pid); err != nil {
+		m.abort()
+		return nil, err
+	}
 	return m, nil
 }
 

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/rootless-pod/pod/pkg/ociruntime/attach"
+	"github.com/rootless-pod/pod/internal/process"
 )
 
 // Names of the files conmon keeps in a RunDir.
@@ -22,6 +22,7 @@ const (
 	pidFile      = "pidfile"
 	oomFile      = "oom"
 	runtimeLog   = "oci-log"
+	conmonFile   = "conmon.id"
 )
 
 // AttachSocket is where a container or exec session with this RunDir can be
@@ -202,7 +203,7 @@ func (r *Runtime) conmonEnv(runDir string, terminal bool, extra []string) []stri
 // cleanRunDir removes what an earlier run left in the directory: a stale exit
 // file would be taken for the new one's.
 func cleanRunDir(ctx context.Context, runDir, id string) error {
-	if err := awaitOldConmon(ctx, AttachSocket(runDir)); err != nil {
+	if err := awaitOldConmon(ctx, runDir); err != nil {
 		return fmt.Errorf("container %s: %w", id, err)
 	}
 	for _, name := range []string{id, oomFile, pidFile, attachSocket, ctlFifo, winszFifo, runtimeLog} {
@@ -215,25 +216,46 @@ func cleanRunDir(ctx context.Context, runDir, id string) error {
 
 // awaitOldConmon waits until the conmon of an earlier run has removed its attach
 // socket, which it does after it has written the exit file: a restart can be
-// quicker, and the old conmon would then remove the new one's. A socket nobody
-// listens on was left by a conmon that was killed.
-func awaitOldConmon(ctx context.Context, socket string) error {
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(100 * time.Microsecond) {
-		if _, err := os.Lstat(socket); err != nil {
+// quicker, and the old conmon would then remove the new one's. One that was
+// killed removes nothing and is not waited for. Waiting for its end instead
+// would wait for its exit command, which may be what is calling us.
+func awaitOldConmon(ctx context.Context, runDir string) error {
+	old, err := readConmonID(runDir)
+	if err != nil {
+		return nil //nolint:nilerr // nothing ran here before
+	}
+	for begin := time.Now(); ; time.Sleep(100 * time.Microsecond) {
+		if _, err := os.Lstat(AttachSocket(runDir)); err != nil || !old.Alive() {
 			return nil //nolint:nilerr // gone; any other trouble comes up when it is made anew
-		}
-		conn, err := attach.Dial(socket)
-		if err != nil {
-			return nil //nolint:nilerr // as above
-		}
-		conn.Close()
-		if time.Now().After(deadline) {
-			return fmt.Errorf("conmon of its last run is still there, at %s", socket)
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		if time.Since(begin) > 5*time.Second {
+			return fmt.Errorf("the monitor of its last run, process %d, has not ended", old.PID)
+		}
 	}
+}
+
+// writeConmonID notes which conmon belongs to a RunDir.
+func writeConmonID(runDir string, pid int) error {
+	id, err := process.Of(pid)
+	if err != nil {
+		return nil //nolint:nilerr // it has ended already, and its pipe will tell
+	}
+	line := fmt.Sprintf("%d %d\n", id.PID, id.Start)
+	return os.WriteFile(filepath.Join(runDir, conmonFile), []byte(line), 0o600)
+}
+
+// readConmonID is the conmon writeConmonID noted last.
+func readConmonID(runDir string) (process.ID, error) {
+	data, err := os.ReadFile(filepath.Join(runDir, conmonFile))
+	if err != nil {
+		return process.ID{}, err
+	}
+	var id process.ID
+	_, err = fmt.Sscanf(string(data), "%d %d", &id.PID, &id.Start)
+	return id, err
 }
 
 // writePIDs writes the copies of the pids the user asked for.

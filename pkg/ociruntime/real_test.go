@@ -278,6 +278,34 @@ func TestRealShortOutputIsNeverLost(t *testing.T) {
 	})
 }
 
+// TestRealStaleSocket: what a killed conmon left does not hold up the next run.
+func TestRealStaleSocket(t *testing.T) {
+	forRuntimes(t, func(t *testing.T, b *bench) {
+		o := b.options(t, proc(false, "/bin/sleep", "1000"))
+		c := b.create(t, o)
+		if err := c.conmon.Signal(unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.r.Delete(t.Context(), o.ID, true); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		c = b.create(t, o)
+		if took := time.Since(begin); took > 2*time.Second {
+			t.Errorf("the next run waited %v", took)
+		}
+		if err := b.r.Start(t.Context(), c.id); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.first.Signal(unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		if exit := c.wait(t); exit.Code != 137 {
+			t.Errorf("%+v", exit)
+		}
+	})
+}
+
 func TestRealStdin(t *testing.T) {
 	forRuntimes(t, func(t *testing.T, b *bench) {
 		o := b.options(t, proc(false, "/bin/cat"))

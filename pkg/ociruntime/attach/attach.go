@@ -95,7 +95,7 @@ func Attach(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	conn, err := Dial(o.Socket)
+	conn, err := dial(o.Socket)
 	if err != nil {
 		return Result{}, fmt.Errorf("attach: %w", err)
 	}
@@ -130,9 +130,9 @@ func Attach(ctx context.Context, o Options) (Result, error) {
 	return Result{}, err
 }
 
-// Dial connects to conmon's socket. Its path may be longer than an address
+// dial connects to conmon's socket. Its path may be longer than an address
 // holds, so the directory is opened and named through /proc.
-func Dial(socket string) (*net.UnixConn, error) {
+func dial(socket string) (*net.UnixConn, error) {
 	dir, err := os.OpenFile(filepath.Dir(socket), unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, err
