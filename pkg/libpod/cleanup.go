@@ -35,7 +35,7 @@ func (e *Engine) Cleanup(ctx context.Context, nameOrID string) error {
 	}
 	c, err = e.settle(ctx, c.ID)
 	if err != nil {
-		unlock(lock)
+		e.unlock(lock)
 		var absent state.ErrNoContainer
 		if errors.As(err, &absent) {
 			return nil
@@ -43,10 +43,10 @@ func (e *Engine) Cleanup(ctx context.Context, nameOrID string) error {
 		return err
 	}
 	if c.Run != nil || c.Last == nil || !wantsRestart(c) {
-		unlock(lock)
+		e.unlock(lock)
 		return nil
 	}
-	unlock(lock)
+	e.unlock(lock)
 	return e.restartByPolicy(ctx, c)
 }
 
@@ -301,7 +301,7 @@ func (e *Engine) Reconcile(ctx context.Context) error {
 			continue
 		}
 		_, err = e.settle(ctx, c.ID)
-		unlock(lock)
+		e.unlock(lock)
 		var absent state.ErrNoContainer
 		if err != nil && !errors.As(err, &absent) {
 			return err

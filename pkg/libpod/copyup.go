@@ -53,7 +53,7 @@ func (e *Engine) fillVolume(ctx context.Context, c *state.Container, m specgen.M
 	if err != nil {
 		return err
 	}
-	defer unlock(lock)
+	defer e.unlock(lock)
 	if v, err = e.state.Volume(ctx, m.Source); err != nil || !v.NeedsCopyUp {
 		return err
 	}

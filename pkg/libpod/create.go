@@ -23,9 +23,9 @@ func (e *Engine) Create(ctx context.Context, spec *specgen.Container, img specge
 		return nil, err
 	}
 	if err := e.state.SetRun(ctx, c.ID, nil); err != nil {
-		return nil, errors.Join(err, lock.Unlock())
+		return nil, errors.Join(err, e.state.RemoveLock(lock))
 	}
-	return c, lock.Unlock()
+	return c, e.state.RemoveLock(lock)
 }
 
 // create makes the container and leaves it locked, its run in PhaseCreating: a

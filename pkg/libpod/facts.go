@@ -11,7 +11,6 @@ import (
 
 	"github.com/moby/sys/capability"
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
-	"go.podman.io/common/pkg/seccomp"
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-pod/pod/pkg/libpod/state"
@@ -31,8 +30,7 @@ func (e *Engine) ociSpec(ctx context.Context, c *state.Container, l *launch) (*r
 	if err != nil {
 		return nil, err
 	}
-	spec.Linux.Seccomp, err = e.seccomp(&c.Spec, spec)
-	return spec, err
+	return spec, e.addSeccomp(ctx, &c.Spec, spec, l.runtime)
 }
 
 // facts gathers what the conversion must know of the host.
@@ -231,33 +229,4 @@ func hostDevices(dir string) []rspec.LinuxDevice {
 		return nil
 	})
 	return devices
-}
-
-// seccomp returns the profile of the container: the field's default, a file of
-// the user's, or none.
-func (e *Engine) seccomp(s *specgen.Container, spec *rspec.Spec) (*rspec.LinuxSeccomp, error) {
-	profile := s.Security.Seccomp
-	if profile == "unconfined" || (profile == "" && s.Security.Privileged) || !seccomp.IsSupported() {
-		return nil, nil //nolint:nilnil // no profile is an answer
-	}
-	if profile == "" {
-		profile = e.Config.Containers.SeccompProfile
-	}
-	if profile == "unconfined" {
-		return nil, nil //nolint:nilnil // as above
-	}
-	if profile != "" {
-		data, err := os.ReadFile(profile)
-		if err == nil {
-			loaded, err := seccomp.LoadProfile(string(data), spec)
-			if err != nil {
-				return nil, fmt.Errorf("seccomp profile %s: %w", profile, err)
-			}
-			return loaded, nil
-		}
-		if s.Security.Seccomp != "" || !os.IsNotExist(err) {
-			return nil, fmt.Errorf("open seccomp profile: %w", err)
-		}
-	}
-	return seccomp.GetDefaultProfile(spec)
 }

@@ -14,7 +14,7 @@ func (e *Engine) Init(ctx context.Context, nameOrID string) error {
 	if err != nil {
 		return err
 	}
-	defer unlock(lock)
+	defer e.unlock(lock)
 	switch status := e.status(c); status {
 	case StatusCreated, StatusExited:
 	default:
@@ -37,7 +37,7 @@ func (e *Engine) Rename(ctx context.Context, nameOrID, name string) error {
 	if err != nil {
 		return err
 	}
-	defer unlock(lock)
+	defer e.unlock(lock)
 	if err := specgen.CheckName(name); err != nil {
 		return err
 	}

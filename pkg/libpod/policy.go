@@ -55,7 +55,7 @@ func (e *Engine) restartByPolicy(ctx context.Context, c *state.Container) error 
 	if err != nil {
 		return err
 	}
-	defer unlock(lock)
+	defer e.unlock(lock)
 	if current.Run != nil || !current.Wanted || !wantsRestart(current) {
 		return nil
 	}

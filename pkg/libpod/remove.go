@@ -44,7 +44,7 @@ func (e *Engine) remove(ctx context.Context, nameOrID string, opts RemoveOptions
 	if err != nil {
 		return nil, err
 	}
-	defer unlock(lock)
+	defer e.unlock(lock)
 	settled, err := e.settle(ctx, c.ID)
 	if err != nil {
 		var absent state.ErrNoContainer

@@ -45,13 +45,13 @@ func (e *Engine) Run(ctx context.Context, spec *specgen.Container, img specgen.I
 	if created != nil {
 		if err := created(c.ID); err != nil {
 			err = errors.Join(err, e.destroy(context.WithoutCancel(ctx), c, true))
-			unlock(lock)
+			e.unlock(lock)
 			return out, err
 		}
 	}
 	if a == nil {
 		err = e.start(ctx, c, nil)
-		unlock(lock)
+		e.unlock(lock)
 		return out, e.dropFailed(ctx, c, err)
 	}
 	return e.foreground(ctx, c, lock, a)
@@ -73,11 +73,11 @@ func (e *Engine) StartAttached(ctx context.Context, nameOrID string, a *AttachOp
 	}
 	switch status := e.status(c); status {
 	case StatusRunning:
-		unlock(lock)
+		e.unlock(lock)
 		return e.Attach(ctx, c.ID, a)
 	case StatusCreated, StatusExited:
 	default:
-		unlock(lock)
+		e.unlock(lock)
 		return Outcome{}, improper("start", c.ID, c.Name, status, "wait, or unpause it")
 	}
 	c.Restarts = 0
@@ -91,14 +91,14 @@ func (e *Engine) foreground(ctx context.Context, c *state.Container, lock *state
 	out := Outcome{ID: c.ID}
 	hold, err := e.holdWait(c.ID)
 	if err != nil {
-		unlock(lock)
+		e.unlock(lock)
 		return out, e.dropFailed(ctx, c, err)
 	}
 	defer hold.Close()
 	l, err := e.prepare(ctx, c, hold)
 	if err != nil {
 		err = e.dropFailed(ctx, c, e.failStart(ctx, c, err))
-		unlock(lock)
+		e.unlock(lock)
 		return out, err
 	}
 	started := false
@@ -106,7 +106,7 @@ func (e *Engine) foreground(ctx context.Context, c *state.Container, lock *state
 		err := e.begin(ctx, c, l)
 		if err == nil {
 			started = true
-			unlock(lock)
+			e.unlock(lock)
 		}
 		return err
 	}
@@ -116,7 +116,7 @@ func (e *Engine) foreground(ctx context.Context, c *state.Container, lock *state
 			err = fmt.Errorf("container %s was not started", short(c.ID))
 		}
 		err = e.dropFailed(ctx, c, e.failStart(ctx, c, err))
-		unlock(lock)
+		e.unlock(lock)
 		return out, err
 	}
 	if result.Detached {
@@ -174,7 +174,7 @@ func (e *Engine) awaitEnd(ctx context.Context, c *state.Container, out Outcome) 
 		return out, err
 	}
 	current, err := e.settle(ctx, c.ID)
-	unlock(lock)
+	e.unlock(lock)
 	var absent state.ErrNoContainer
 	if errors.As(err, &absent) {
 		return out, nil // removed, as --rm asks

@@ -44,7 +44,7 @@ func (e *Engine) Start(ctx context.Context, nameOrID string) (*state.Container, 
 	if err != nil {
 		return nil, err
 	}
-	defer unlock(lock)
+	defer e.unlock(lock)
 	switch status := e.status(c); status {
 	case StatusRunning:
 		return c, nil
@@ -305,11 +305,13 @@ func (e *Engine) lockContainer(ctx context.Context, nameOrID string) (*state.Con
 		return nil, nil, err
 	}
 	if c, err = e.settle(ctx, c.ID); err != nil {
-		unlock(lock)
+		e.unlock(lock)
 		return nil, nil, err
 	}
 	return c, lock, nil
 }
 
-// unlock drops a lock. It can only fail on a lock that is none any more.
-func unlock(lock *state.Lock) { _ = lock.Unlock() }
+// unlock gives a lock back and removes its file, so that none outlives its
+// container; whoever waits for it makes a new one. It can only fail on a lock
+// that is none any more.
+func (e *Engine) unlock(lock *state.Lock) { _ = e.state.RemoveLock(lock) }

@@ -26,14 +26,14 @@ func (e *Engine) Stop(ctx context.Context, nameOrID string, timeout *uint) (*sta
 	switch status := e.status(c); status {
 	case StatusRunning, StatusStopping, StatusInitialized:
 	case StatusPaused:
-		unlock(lock)
+		e.unlock(lock)
 		return nil, improper("stop", c.ID, c.Name, status, "unpause it first")
 	default:
-		unlock(lock)
+		e.unlock(lock)
 		return c, e.unwant(ctx, c)
 	}
 	err = e.markStopping(ctx, c)
-	unlock(lock) // waiting is done without it
+	e.unlock(lock) // waiting is done without it
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +146,7 @@ func (e *Engine) settled(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	defer unlock(lock)
+	defer e.unlock(lock)
 	_, err = e.settle(ctx, id)
 	var absent state.ErrNoContainer
 	if errors.As(err, &absent) {
@@ -170,7 +170,7 @@ func (e *Engine) Kill(ctx context.Context, nameOrID string, sig syscall.Signal) 
 	if err != nil {
 		return nil, err
 	}
-	defer unlock(lock)
+	defer e.unlock(lock)
 	switch status := e.status(c); status {
 	case StatusRunning, StatusStopping, StatusPaused, StatusInitialized:
 	default:
@@ -213,7 +213,7 @@ func (e *Engine) Pause(ctx context.Context, nameOrID string, pause bool) (*state
 	if err != nil {
 		return nil, err
 	}
-	defer unlock(lock)
+	defer e.unlock(lock)
 	want, verb, phase := StatusRunning, "pause", state.PhasePaused
 	if !pause {
 		want, verb, phase = StatusPaused, "unpause", state.PhaseRunning

@@ -80,7 +80,7 @@ func (e *Engine) waitRun(ctx context.Context, c *state.Container) (int, error) {
 		return -1, err
 	}
 	c, err = e.settle(ctx, c.ID)
-	unlock(lock)
+	e.unlock(lock)
 	if err != nil {
 		return -1, err
 	}

@@ -58,12 +58,12 @@ func runLogs(ctx context.Context, a *cli.App, opts *logsOptions, args []string) 
 	read := logs.Options{Tail: int(opts.tail), Follow: opts.follow}
 	now := time.Now()
 	if opts.since != "" {
-		if read.Since, err = timeparse.Parse(opts.since, now, timeparse.Past); err != nil {
+		if read.Since, err = timeparse.Parse(opts.since, now); err != nil {
 			return fmt.Errorf("--since: %w", err)
 		}
 	}
 	if opts.until != "" {
-		if read.Until, err = timeparse.Parse(opts.until, now, timeparse.Future); err != nil {
+		if read.Until, err = timeparse.ParseUntil(opts.until, now); err != nil {
 			return fmt.Errorf("--until: %w", err)
 		}
 	}
