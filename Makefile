@@ -28,7 +28,7 @@ export GOFLAGS := -tags=$(TAGS) -buildvcs=false
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build install quickstart test unit race e2e lint docs \
-	completions check check-generated shellcheck bench clean
+	completions check check-generated bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,15 +75,14 @@ e2e-stage: build
 	contrib/install.sh .cache/host/usr/local
 	CGO_ENABLED=0 $(GO) test -c -o .cache/e2e.test ./test/e2e
 
-lint: generate $(LINT) shellcheck ## golangci-lint and shellcheck
+lint: generate $(LINT) ## golangci-lint and shellcheck
+	@contrib/deps.sh lint
+	shellcheck -x contrib/*.sh test/run test/host/testhost .ci/run
 	$(LINT) run ./...
 
 $(LINT):
 	GOBIN='$(CURDIR)/.cache/bin' GOFLAGS= $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 	mv .cache/bin/golangci-lint $@
-
-shellcheck:
-	shellcheck -x contrib/*.sh test/run test/host/testhost .ci/run
 
 docs: build ## write docs/reference from the command tree
 	$(GO) run ./docs/gen docs/reference

@@ -1,7 +1,7 @@
 #!/bin/bash
 # deps.sh - installs from the distribution what is missing here.
 #
-# usage: deps.sh [build|run|test]...    (all three when none is named)
+# usage: deps.sh [build|run|test|lint]...    (all but lint when none is named)
 #
 # What is there already is left alone: when nothing is missing, apt is not
 # called at all. Names are those of Debian 12, Debian 13 and Ubuntu 24.04,
@@ -15,7 +15,7 @@ missing=()
 say() { printf 'deps: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
-# command PACKAGE NAME... wants one of the commands.
+# command_of PACKAGE NAME... wants one of the commands.
 command_of() {
     local package=$1 name
     shift
@@ -25,7 +25,7 @@ command_of() {
     missing+=("$package")
 }
 
-# file_of PACKAGE GLOB... wants one file that matches; compgen fails on none.
+# file_of PACKAGE GLOB... wants a file that matches one of them.
 file_of() {
     local package=$1 glob
     shift
@@ -70,12 +70,17 @@ want_run() {
 }
 
 want_test() {
+    file_of busybox-static /bin/busybox /usr/bin/busybox
     command_of git git
     command_of jq jq
     command_of mmdebstrap mmdebstrap
     command_of systemd-container systemd-nspawn
     command_of util-linux nsenter
     file_of debian-archive-keyring /usr/share/keyrings/debian-archive-keyring.gpg
+}
+
+want_lint() {
+    command_of shellcheck shellcheck
 }
 
 install_missing() {
@@ -104,7 +109,8 @@ for what; do
         build) want_build ;;
         run) want_run ;;
         test) want_test ;;
-        *) die "unknown part $what; use build, run or test" ;;
+        lint) want_lint ;;
+        *) die "unknown part $what; use build, run, test or lint" ;;
     esac
 done
 install_missing
