@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -89,21 +88,6 @@ func report(a *cli.App, err error) {
 // oneLine keeps the promise that an error is one line.
 func oneLine(err error) string {
 	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
-}
-
-func setLogging(a *cli.App) error {
-	level := map[string]slog.Level{
-		"trace": slog.LevelDebug, "debug": slog.LevelDebug, "info": slog.LevelInfo,
-		"warn": slog.LevelWarn, "warning": slog.LevelWarn, "error": slog.LevelError,
-		"fatal": slog.LevelError, "panic": slog.LevelError,
-	}
-	l, ok := level[strings.ToLower(a.Global.LogLevel)]
-	if !ok {
-		return fmt.Errorf("log level %q is not supported: use trace, debug, info, warn, error, fatal or panic", a.Global.LogLevel)
-	}
-	a.Log = slog.New(slog.NewTextHandler(a.Err, &slog.HandlerOptions{Level: l}))
-	logLibraries(l)
-	return nil
 }
 
 func newRoot(a *cli.App) *cobra.Command {

@@ -1,20 +1,83 @@
 package app
 
 import (
+	"context"
+	"fmt"
+	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/sirupsen/logrus"
+
+	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 )
+
+// setLogging makes --log-level true for pod and for the libraries.
+func setLogging(a *cli.App) error {
+	var level slog.Level
+	switch strings.ToLower(a.Global.LogLevel) {
+	case "trace", "debug":
+		level = slog.LevelDebug
+	case "info":
+		level = slog.LevelInfo
+	case "warn", "warning":
+		level = slog.LevelWarn
+	case "error", "fatal", "panic":
+		level = slog.LevelError
+	default:
+		return fmt.Errorf("log level %q is not supported: use trace, debug, info, warn, error, fatal or panic", a.Global.LogLevel)
+	}
+	a.Log = slog.New(&lineHandler{w: a.Err, level: level})
+	logLibraries(level)
+	return nil
+}
 
 // logLibraries gives the libraries of containers/*, which log by logrus, the
 // level of pod. What they warn of is said by pod's own errors.
 func logLibraries(level slog.Level) {
-	switch {
-	case level <= slog.LevelDebug:
+	switch level {
+	case slog.LevelDebug:
 		logrus.SetLevel(logrus.DebugLevel)
-	case level <= slog.LevelInfo:
+	case slog.LevelInfo:
 		logrus.SetLevel(logrus.InfoLevel)
 	default:
 		logrus.SetLevel(logrus.ErrorLevel)
 	}
 }
+
+// lineHandler writes log records for people: LEVEL message key=value.
+type lineHandler struct {
+	w     io.Writer
+	level slog.Level
+	attrs []slog.Attr
+}
+
+// Enabled implements slog.Handler.
+func (h *lineHandler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.level }
+
+// Handle implements slog.Handler.
+func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s", r.Level, r.Message)
+	add := func(a slog.Attr) bool {
+		fmt.Fprintf(&b, " %s=%v", a.Key, a.Value)
+		return true
+	}
+	for _, a := range h.attrs {
+		add(a)
+	}
+	r.Attrs(add)
+	b.WriteByte('\n')
+	_, err := io.WriteString(h.w, b.String())
+	return err
+}
+
+// WithAttrs implements slog.Handler.
+func (h *lineHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	with := *h
+	with.attrs = append(append([]slog.Attr(nil), h.attrs...), attrs...)
+	return &with
+}
+
+// WithGroup implements slog.Handler; nothing of pod groups its attributes.
+func (h *lineHandler) WithGroup(string) slog.Handler { return h }

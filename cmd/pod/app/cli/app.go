@@ -172,7 +172,7 @@ func (a *App) Events() (events.Log, error) {
 			backend = a.Global.EventsBackend
 		}
 		log, err := events.Open(backend, events.Options{
-			GraphRoot: paths.Root, HostUID: a.entry.HostUID,
+			GraphRoot: paths.Root, HostUID: a.entry.HostUID, Path: conf.Engine.EventsLogFilePath,
 			MaxSize: int64(conf.Engine.EventsLogFileMaxSize), //nolint:gosec // a size
 		})
 		return log, nil, err
