@@ -1,0 +1,58 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/pkg/libpod"
+)
+
+func newCp(a *cli.App) *cobra.Command {
+	var opts libpod.CopyOptions
+	cmd := &cobra.Command{
+		Use: "cp [options] [CONTAINER:]SRC_PATH [CONTAINER:]DEST_PATH", Short: "Copy files/folders between a container and the local filesystem",
+		Long: "Copies a file or directory between containers and the host; the containers may run or not. With - as one path a tar archive is read from standard input or written to standard output. " +
+			"A host path with a colon is written as ./a:b.",
+		Example: "  pod cp page.html web:/srv/\n  pod cp web:/var/log/. logs\n  pod cp web:/etc - | tar t",
+		Args:    cobra.ExactArgs(2),
+	}
+	fs := cmd.Flags()
+	fs.BoolVarP(&opts.Archive, "archive", "a", true, "Give files copied to a container to the container's user; false keeps their owners")
+	fs.BoolVar(&opts.Overwrite, "overwrite", false, "Allow to overwrite directories with non-directories and vice versa")
+	flag.Unsupported(fs, "extract", "pause")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		opts.From, opts.To = copyPath(args[0]), copyPath(args[1])
+		return runCp(cmd.Context(), a, opts)
+	}
+	return cmd
+}
+
+func runCp(ctx context.Context, a *cli.App, opts libpod.CopyOptions) error {
+	opts.In, opts.Out = a.In, a.Out
+	if out, ok := a.Out.(*os.File); ok && opts.To.Container == "" && opts.To.Path == "-" && term.IsTerminal(int(out.Fd())) {
+		return errors.New("an archive is not written to a terminal: redirect standard output")
+	}
+	e, err := a.Engine(ctx)
+	if err != nil {
+		return err
+	}
+	return e.Copy(ctx, opts)
+}
+
+// copyPath splits CONTAINER:PATH. What begins with a dot or a slash is a path.
+func copyPath(arg string) libpod.CopyPath {
+	if strings.HasPrefix(arg, ".") || strings.HasPrefix(arg, "/") {
+		return libpod.CopyPath{Path: arg}
+	}
+	if name, path, ok := strings.Cut(arg, ":"); ok {
+		return libpod.CopyPath{Container: name, Path: path}
+	}
+	return libpod.CopyPath{Path: arg}
+}
