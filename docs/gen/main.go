@@ -1,0 +1,85 @@
+// Command gen writes the reference of all commands, one Markdown file each,
+// into the directory given as its argument, and deletes what is no longer a
+// command there. It fails when a command lacks a description or an example.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+
+	"github.com/rootless-pod/pod/cmd/pod/app"
+)
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: gen DIRECTORY")
+		os.Exit(2)
+	}
+	if err := generate(app.Tree(), os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, "gen:", err)
+		os.Exit(1)
+	}
+}
+
+func generate(root *cobra.Command, dir string) error {
+	if err := complete(root); err != nil {
+		return err
+	}
+	disableDate(root)
+	old, err := filepath.Glob(filepath.Join(dir, "pod*.md"))
+	if err != nil {
+		return fmt.Errorf("list %s: %w", dir, err)
+	}
+	for _, file := range old {
+		if err := os.Remove(file); err != nil {
+			return fmt.Errorf("remove old page: %w", err)
+		}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("create directory: %w", err)
+	}
+	if err := doc.GenMarkdownTree(root, dir); err != nil {
+		return fmt.Errorf("write pages: %w", err)
+	}
+	return nil
+}
+
+// disableDate keeps the day of generation out, or every day would be a diff.
+func disableDate(cmd *cobra.Command) {
+	cmd.DisableAutoGenTag = true
+	for _, sub := range cmd.Commands() {
+		disableDate(sub)
+	}
+}
+
+// complete reports every visible command without Short, Long or Example.
+// A group, which only prints its own help, needs no example.
+func complete(cmd *cobra.Command) error {
+	if cmd.Hidden {
+		return nil
+	}
+	var missing []string
+	if cmd.Short == "" {
+		missing = append(missing, "Short")
+	}
+	if cmd.Long == "" {
+		missing = append(missing, "Long")
+	}
+	if cmd.Example == "" && !cmd.HasSubCommands() {
+		missing = append(missing, "Example")
+	}
+	var errs []error
+	if len(missing) > 0 {
+		errs = append(errs, fmt.Errorf("%s has no %s", cmd.CommandPath(), strings.Join(missing, ", ")))
+	}
+	for _, sub := range cmd.Commands() {
+		errs = append(errs, complete(sub))
+	}
+	return errors.Join(errs...)
+}
