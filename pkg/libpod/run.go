@@ -119,6 +119,10 @@ func (e *Engine) foreground(ctx context.Context, c *state.Container, lock *state
 		e.unlock(lock)
 		return out, err
 	}
+	var killed *attach.SignalError
+	if errors.As(err, &killed) {
+		return out, errors.Join(&CodedError{Code: 128 + int(killed.Signal), Err: err}, e.releaseWait(ctx, c, hold))
+	}
 	if result.Detached {
 		// Whoever leaves gives the clean-up back to conmon's exit command. An
 		// end between the two is seen here.
@@ -201,7 +205,7 @@ func (e *Engine) attach(ctx context.Context, c *state.Container, a *AttachOption
 	if !c.Spec.Process.Stdin {
 		opts.Streams.In = nil
 	}
-	if a.SigProxy && !c.Spec.Process.Terminal {
+	if a.SigProxy {
 		opts.Kill = func(sig syscall.Signal) error { return e.signal(ctx, c, sig, false) }
 	}
 	return attach.Attach(ctx, opts)
