@@ -60,7 +60,7 @@ func runRun(ctx context.Context, a *cli.App, spec *specgen.Container, create *fl
 	}
 	if run.Detach {
 		fmt.Fprintln(a.Out, out.ID)
-		warnRestart(a, spec)
+		warnLogout(a, spec)
 		return nil
 	}
 	return exitWith(out)
@@ -196,14 +196,21 @@ func writeCIDFile(path, id string) error {
 	return errors.Join(err, f.Close())
 }
 
-// warnRestart says once when a restart policy cannot outlive this login.
-func warnRestart(a *cli.App, spec *specgen.Container) {
+// warnLogout says when a detached container cannot outlive this login: each time
+// for one with a restart policy, once a boot for others.
+func warnLogout(a *cli.App, spec *specgen.Container) {
+	line := survivesLogout(a)
+	if line == "" {
+		return
+	}
 	switch spec.Restart {
 	case "always", "unless-stopped", "on-failure":
 	default:
-		return
+		said, err := os.OpenFile(filepath.Join(a.Session().RunBase, "pod", "said-linger"), os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return
+		}
+		said.Close()
 	}
-	if line := survivesLogout(a); line != "" {
-		a.Warn("%s", line)
-	}
+	a.Warn("%s", line)
 }
