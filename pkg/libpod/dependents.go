@@ -1,0 +1,140 @@
+package libpod
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/rootless-pod/pod/pkg/libpod/state"
+	"github.com/rootless-pod/pod/pkg/storage"
+)
+
+// needs are the containers, as the user named them, whose namespaces or volumes
+// a container uses.
+func needs(c *state.Container) []string {
+	s := &c.Spec
+	var names []string
+	for _, mode := range []string{s.Spaces.PID, s.Spaces.IPC, s.Spaces.UTS, s.Spaces.Cgroup, s.Spaces.User, s.Network.Mode} {
+		if name, ok := strings.CutPrefix(mode, "container:"); ok {
+			names = append(names, name)
+		}
+	}
+	for _, from := range s.Storage.VolumesFrom {
+		name, _, _ := strings.Cut(from, ":")
+		names = append(names, name)
+	}
+	return names
+}
+
+// means says whether what a user typed names this container.
+func means(c *state.Container, nameOrID string) bool {
+	return nameOrID != "" && (c.Name == nameOrID || strings.HasPrefix(c.ID, nameOrID))
+}
+
+// dependencies are the ids of the containers that c needs, as far as they exist.
+func (e *Engine) dependencies(ctx context.Context, c *state.Container) ([]string, error) {
+	ids := []string{}
+	for _, name := range needs(c) {
+		other, err := e.state.Lookup(ctx, name)
+		var absent state.ErrNoContainer
+		var several state.ErrAmbiguous
+		if errors.As(err, &absent) || errors.As(err, &several) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(ids, other.ID) {
+			ids = append(ids, other.ID)
+		}
+	}
+	return ids, nil
+}
+
+// RemoveDependents removes the containers that need the one named, and those
+// that need them; the last in the chain goes first. The container itself stays.
+func (e *Engine) RemoveDependents(ctx context.Context, nameOrID string, opts RemoveOptions) error {
+	c, err := e.state.Lookup(ctx, nameOrID)
+	if err != nil {
+		return err
+	}
+	all, err := e.state.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range dependents(all, c) {
+		var absent state.ErrNoContainer
+		if _, err := e.Remove(ctx, id, opts); err != nil && !errors.As(err, &absent) {
+			return err
+		}
+	}
+	return nil
+}
+
+// dependents are the ids of the containers that need c, directly or not, in the
+// order they can be removed in. A ring, which names allow, is no obstacle.
+func dependents(all []*state.Container, c *state.Container) []string {
+	seen := map[string]bool{c.ID: true}
+	var order []string
+	var visit func(c *state.Container)
+	visit = func(c *state.Container) {
+		for _, other := range all {
+			if seen[other.ID] || !slices.ContainsFunc(needs(other), func(name string) bool { return means(c, name) }) {
+				continue
+			}
+			seen[other.ID] = true
+			visit(other)
+			order = append(order, other.ID)
+		}
+	}
+	visit(c)
+	return order
+}
+
+// foreign lists the containers of the store that are not pod's.
+func (e *Engine) foreign(ctx context.Context, store *storage.Store) ([]storage.Container, error) {
+	others, err := store.Containers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := e.state.ListIDs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ours := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		ours[id] = true
+	}
+	return slices.DeleteFunc(others, func(c storage.Container) bool {
+		return ours[c.ID] || c.Creator == storageCreator
+	}), nil
+}
+
+// storageCreator is how pkg/storage marks the containers that pod made.
+const storageCreator = "pod"
+
+// External says whether another tool has a container of this name or id in the
+// same store.
+func (e *Engine) External(ctx context.Context, nameOrID string) (bool, error) {
+	store, err := e.Storage()
+	if err != nil {
+		return false, err
+	}
+	c, err := store.Container(ctx, nameOrID)
+	if errors.Is(err, storage.ErrNoContainer) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if c.Creator == storageCreator {
+		return false, nil
+	}
+	_, err = e.state.Get(ctx, c.ID)
+	var absent state.ErrNoContainer
+	if errors.As(err, &absent) {
+		return true, nil
+	}
+	return false, err
+}
