@@ -49,6 +49,8 @@ func newStore(t *testing.T, opts Options) *Store {
 	}
 	layers, _, err := storage.Open(t.Context(), storage.Options{
 		Root: filepath.Join(dir, "root"), RunRoot: filepath.Join(dir, "run"),
+		// So that the tests can be run in a user namespace too.
+		Rootless: os.Getenv("_CONTAINERS_ROOTLESS_UID") != "",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +94,7 @@ func archiveOf(t *testing.T, path, text string) []byte {
 	t.Helper()
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
-	if err := w.WriteHeader(&tar.Header{Name: path, Mode: 0o644, Size: int64(len(text))}); err != nil {
+	if err := w.WriteHeader(&tar.Header{Name: path, Mode: 0o644, Uid: 12, Gid: 34, Size: int64(len(text))}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(w, text); err != nil {

@@ -46,11 +46,18 @@ func TestKilledPull(t *testing.T) {
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	<-reached
+	ended := make(chan error, 1)
+	go func() { ended <- child.Wait() }()
+	select {
+	case <-reached:
+	case err := <-ended:
+		close(release)
+		t.Fatalf("the child ended too early: %v", err)
+	}
 	if err := child.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = child.Wait() // "signal: killed", as asked
+	<-ended // "signal: killed", as asked
 	close(release)
 
 	hook := logrustest.NewLocal(logrus.StandardLogger())

@@ -95,18 +95,19 @@ func openError(conf types.StoreOptions, err error) error {
 	return fmt.Errorf("open store %s with driver %s: %w", conf.GraphRoot, conf.GraphDriverName, noSpace(err))
 }
 
-// withSync returns the driver options with durable layers switched on.
+// withSync returns the driver options with durable layers switched on. Of the
+// drivers only overlay can: vfs has the option, but v1.64 of the library looks
+// for it under a name that its own parser has shortened.
 func withSync(conf types.StoreOptions) []string {
-	key := conf.GraphDriverName + ".sync="
-	if conf.GraphDriverName != "overlay" && conf.GraphDriverName != "vfs" {
+	if conf.GraphDriverName != "overlay" {
 		return conf.GraphDriverOptions
 	}
 	for _, opt := range conf.GraphDriverOptions {
-		if strings.HasPrefix(opt, key) || strings.HasPrefix(opt, ".sync=") {
+		if strings.HasPrefix(opt, "overlay.sync=") || strings.HasPrefix(opt, "sync=") {
 			return conf.GraphDriverOptions
 		}
 	}
-	return append(slices.Clone(conf.GraphDriverOptions), key+"filesystem")
+	return append(slices.Clone(conf.GraphDriverOptions), "overlay.sync=filesystem")
 }
 
 // Synced opens the same store again with durable layers. The library would hand

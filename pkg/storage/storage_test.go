@@ -165,9 +165,11 @@ func TestSynced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := store.Driver() + ".sync=filesystem"
-	if opts := durable.DriverOptions(); len(opts) == 0 || opts[len(opts)-1] != want {
-		t.Errorf("options = %v, want %s", opts, want)
+	if store.Driver() != "overlay" {
+		t.Skip("only overlay can")
+	}
+	if opts := durable.DriverOptions(); len(opts) == 0 || opts[len(opts)-1] != "overlay.sync=filesystem" {
+		t.Errorf("options = %v", opts)
 	}
 	// What one view makes, the other sees.
 	if err := durable.CreateContainer(t.Context(), ContainerOptions{ID: id(3)}); err != nil {
