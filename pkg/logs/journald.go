@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/rootless-pod/pod/internal/journal"
@@ -34,11 +35,16 @@ func (r *journalReader) query(o *Options) journal.Query {
 	}
 }
 
-// toLine reads an entry; conmon marks standard error by its priority.
+// toLine reads an entry; conmon marks standard error by its priority. Debian
+// 13's (2.1.12) keeps the newline that ends a line, Debian 12's (2.1.6) does not.
 func toLine(e journal.Entry) Line {
-	return Line{
-		Time: e.Time(), Stderr: e["PRIORITY"] == "3", Partial: e[fieldPartial] == "true", Data: []byte(e["MESSAGE"]),
+	l := Line{Time: e.Time(), Stderr: e["PRIORITY"] == "3", Partial: e[fieldPartial] == "true"}
+	message := e["MESSAGE"]
+	if !l.Partial {
+		message = strings.TrimSuffix(message, "\n")
 	}
+	l.Data = []byte(message)
+	return l
 }
 
 func (r *journalReader) run(ctx context.Context, o Options, emit func(Line) error) error {

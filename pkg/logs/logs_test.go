@@ -291,7 +291,7 @@ func journalEntries() []journal.Entry {
 		}
 	}
 	return []journal.Entry{
-		make(0, "6", "", "one"), make(1, "6", "true", "lo"), make(2, "3", "", "bad"), make(3, "6", "", "ng"), make(4, "6", "", "last\x00"),
+		make(0, "6", "", "one\n"), make(1, "6", "true", "lo"), make(2, "3", "", "bad"), make(3, "6", "", "ng"), make(4, "6", "", "last\x00"),
 	}
 }
 

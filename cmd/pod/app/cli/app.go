@@ -140,15 +140,14 @@ func (a *App) StorageOptions() storage.Options {
 	}
 }
 
-// Images is the store of images. Commands that write images want durable, and
-// must ask so before anything else opened the store.
+// Images is the store of images. What writes images makes them durable.
 func (a *App) Images(ctx context.Context) (*image.Store, error) {
 	return a.images.get(func() (*image.Store, func() error, error) {
 		store, err := a.Storage(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
-		images, err := image.New(store, image.Options{RegistriesConf: a.Global.RegistriesConf})
+		images, err := image.New(store, image.Options{RegistriesConf: a.Global.RegistriesConf, Log: a.Log})
 		if err != nil {
 			return nil, nil, err
 		}
