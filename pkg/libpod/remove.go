@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/rootless-pod/pod/pkg/libpod/state"
-	"github.com/rootless-pod/pod/pkg/storage"
 )
 
 // RemoveOptions say how a container is removed.
@@ -21,17 +20,11 @@ type RemoveOptions struct {
 // Remove removes a container. It needs room on the disk for a moment; on a full
 // one the reserve is freed and it tries again.
 func (e *Engine) Remove(ctx context.Context, nameOrID string, opts RemoveOptions) (*state.Container, error) {
-	c, err := e.remove(ctx, nameOrID, opts)
-	if err == nil || !(errors.Is(err, state.ErrNoSpace) || storage.NoSpace(err)) {
-		return c, err
-	}
-	if err := e.state.FreeReserve(); err != nil {
-		return nil, err
-	}
-	c, err = e.remove(ctx, nameOrID, opts)
-	if err == nil {
-		err = e.state.EnsureReserve()
-	}
+	var c *state.Container
+	err := e.WithReserve(func() (err error) {
+		c, err = e.remove(ctx, nameOrID, opts)
+		return err
+	})
 	return c, err
 }
 
