@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+)
+
+// spec is one case: what is timed, and what must be there before and go after.
+type spec struct {
+	name string
+	// limit is the ratio `make bench` insists on, goal the one to come; 0: none.
+	limit, goal float64
+	slow        bool // left out by -quick
+	rounds      int  // fewer than asked for; 0: as asked for
+	unit        string
+	// setup prepares a tool once; before and after are done around every timed
+	// call, untimed.
+	setup, teardown func(ctx context.Context, t *tool) error
+	before, after   func(ctx context.Context, t *tool, id string) error
+	// args is the timed call; or do, which times or measures by itself.
+	args func(id string) []string
+	do   func(ctx context.Context, t *tool, id string) (float64, error)
+}
+
+// onTerm ends at once on SIGTERM, which the first process of a pid namespace
+// does only with a handler.
+func onTerm(image string) []string {
+	return []string{image, "sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"}
+}
+
+func call(args ...string) func(context.Context, *tool, string) error {
+	return func(ctx context.Context, t *tool, id string) error {
+		all := append([]string(nil), args...)
+		for i := range all {
+			if all[i] == "ID" {
+				all[i] = id
+			}
+		}
+		_, err := t.run(ctx, all...)
+		return err
+	}
+}
+
+func (b *bench) cases() []spec {
+	all := append(b.runs(), b.lifeCycle()...)
+	all = append(all, b.queries()...)
+	return append(all, b.lists()...)
+}
+
+// runs are whole lives of a container.
+func (b *bench) runs() []spec {
+	image := b.image
+	run := func(args ...string) func(string) []string {
+		return func(string) []string { return append(append([]string{"run", "--rm"}, args...), image, "true") }
+	}
+	return []spec{
+		{name: "run --rm, network none", limit: 0.45, goal: 0.30, args: run("--network", "none")},
+		{name: "run --rm, default network", limit: 0.50, goal: 0.30, args: run()},
+		{name: "run --rm, network host", goal: 0.30, args: run("--network", "host")},
+		{name: "16 parallel run --rm", goal: 0.30, rounds: 5, do: b.parallel(16, run()("")...)},
+		{name: "run --rm, CPU", goal: 0.30, unit: "CPU ms", rounds: 10, do: b.cpu(run()("")...)},
+		{
+			name: "run -d", goal: 0.35,
+			args:  func(id string) []string { return []string{"run", "-d", "--name", id, image, "sleep", "100000"} },
+			after: call("rm", "-f", "-t", "0", "ID"),
+		},
+		{
+			name: "memory beside an idle container", goal: 0.5, unit: "PSS MB", rounds: 3, do: b.memory(),
+			after: call("rm", "-f", "-t", "0", "ID"),
+		},
+	}
+}
+
+// lifeCycle are single steps of it.
+func (b *bench) lifeCycle() []spec {
+	loop := onTerm(b.image)
+	create := func(verb ...string) func(context.Context, *tool, string) error {
+		return call(append(append(verb, "--name", "ID"), loop...)...)
+	}
+	remove := call("rm", "-f", "-t", "0", "ID")
+	verb := func(args ...string) func(string) []string {
+		return func(id string) []string { return append(append([]string(nil), args...), id) }
+	}
+	return []spec{
+		{
+			name: "create", goal: 0.35, after: remove,
+			args: func(id string) []string { return append([]string{"create", "--name", id}, loop...) },
+		},
+		{name: "start", goal: 0.35, before: create("create"), after: remove, args: verb("start")},
+		{name: "stop", goal: 0.35, before: create("run", "-d"), after: remove, args: verb("stop")},
+		{name: "rm -f", goal: 0.35, before: create("run", "-d"), args: verb("rm", "-f", "-t", "0")},
+		{
+			name: "exec", goal: 0.30, setup: func(ctx context.Context, t *tool) error { return create("run", "-d")(ctx, t, "target") },
+			args:     func(string) []string { return []string{"exec", "target", "true"} },
+			teardown: func(ctx context.Context, t *tool) error { return remove(ctx, t, "target") },
+		},
+		{
+			name: "inspect", goal: 0.35, setup: func(ctx context.Context, t *tool) error { return create("create")(ctx, t, "target") },
+			args:     func(string) []string { return []string{"inspect", "target"} },
+			teardown: func(ctx context.Context, t *tool) error { return remove(ctx, t, "target") },
+		},
+	}
+}
+
+// queries are about images and the program itself.
+func (b *bench) queries() []spec {
+	fixed := func(args ...string) func(string) []string { return func(string) []string { return args } }
+	return []spec{
+		{name: "images", goal: 0.35, args: fixed("images")},
+		{name: "version", goal: 0.35, args: fixed("version")},
+		{
+			name: "pull", rounds: 10, args: fixed("pull", "-q", "--tls-verify=false", b.bulk),
+			after: call("rmi", "-f", b.bulk),
+		},
+	}
+}
+
+// lists grow the store, so they come last.
+func (b *bench) lists() []spec {
+	ps := func(string) []string { return []string{"ps", "-a"} }
+	// What is left of these goes with the store.
+	return []spec{
+		{name: "ps, 0 containers", goal: 0.30, args: ps},
+		{name: "ps, 100 containers", goal: 0.25, args: ps, setup: b.fill(100)},
+		{name: "ps, 1000 containers", limit: 0.40, goal: 0.20, slow: true, args: ps, setup: b.fill(1000)},
+		{
+			name: "create, 1000 containers", slow: true, after: call("rm", "ID"),
+			args: func(id string) []string { return []string{"create", "--name", id, b.image, "true"} },
+		},
+	}
+}
+
+// fill creates containers up to a number; it expects those of a smaller number.
+func (b *bench) fill(n int) func(context.Context, *tool) error {
+	return func(ctx context.Context, t *tool) error {
+		for i := b.filled[t.name]; i < n; i++ {
+			if _, err := t.run(ctx, "create", "--name", "filler"+strconv.Itoa(i), b.image, "true"); err != nil {
+				return err
+			}
+		}
+		b.filled[t.name] = n
+		return nil
+	}
+}
+
+// parallel times n calls at once, to the end of the last.
+func (b *bench) parallel(n int, args ...string) func(context.Context, *tool, string) (float64, error) {
+	return func(ctx context.Context, t *tool, _ string) (float64, error) {
+		errs := make([]error, n)
+		elapsed := stopwatch()
+		var wait sync.WaitGroup
+		for i := range n {
+			wait.Go(func() { _, errs[i] = t.run(ctx, args...) })
+		}
+		wait.Wait()
+		ms := elapsed()
+		for _, err := range errs {
+			if err != nil {
+				return 0, fmt.Errorf("one of %d at once: %w", n, err)
+			}
+		}
+		return ms, nil
+	}
+}
