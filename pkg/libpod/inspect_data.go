@@ -75,7 +75,7 @@ type InspectState struct {
 type InspectHealth struct {
 	Status        string
 	FailingStreak int
-	Log           []string
+	Log           []struct{}
 }
 
 // InspectDriver is the storage driver and where it has the container's layers.

@@ -74,6 +74,8 @@ type ListContainer struct {
 
 	// ExitUnknown: nobody saw the exit code.
 	ExitUnknown bool `json:"-"`
+	// began and ended are StartedAt and ExitedAt, exactly.
+	began, ended time.Time
 }
 
 // ListNamespaces are the namespaces of a container that runs, as the kernel
@@ -176,11 +178,10 @@ func (l *ListContainer) total() int64 {
 func (e *Engine) listEntry(c *state.Container, status Status, now time.Time) ListContainer {
 	l := ListContainer{
 		AutoRemove: c.Spec.Remove, Command: commandLine(c), CIDFile: c.Spec.CIDFile, ID: c.ID,
-		CreatedAt: units.HumanDuration(now.Sub(c.Created)) + " ago", Created: Timestamp{c.Created.Local()},
+		CreatedAt: units.HumanDuration(max(now.Sub(c.Created), 0)) + " ago", Created: Timestamp{c.Created.Local()},
 		Image: c.ImageName, ImageID: c.ImageID, Labels: c.Spec.Labels, Names: []string{c.Name},
 		Mounts: make([]string, 0, len(c.Spec.Storage.Mounts)), Networks: []string{},
 		Ports: publishedPorts(c), ExposedPorts: exposedPorts(c), Restarts: c.Restarts, State: status,
-		ExitedAt: time.Time{}.Unix(), StartedAt: time.Time{}.Unix(),
 	}
 	if c.Spec.Rootfs != "" {
 		l.Image = c.Spec.Rootfs
@@ -193,7 +194,7 @@ func (e *Engine) listEntry(c *state.Container, status Status, now time.Time) Lis
 		if status == StatusExited {
 			last = e.readExit(c)
 		} else {
-			l.StartedAt = c.Run.StartedAt.Unix()
+			l.began = c.Run.StartedAt
 		}
 	}
 	if c.Run != nil && isLive(status) {
@@ -201,8 +202,9 @@ func (e *Engine) listEntry(c *state.Container, status Status, now time.Time) Lis
 	}
 	if last != nil && !isLive(status) {
 		l.Exited = status == StatusExited
-		l.StartedAt, l.ExitedAt, l.ExitCode, l.ExitUnknown = last.StartedAt.Unix(), last.FinishedAt.Unix(), last.Code, last.Unknown
+		l.began, l.ended, l.ExitCode, l.ExitUnknown = last.StartedAt, last.FinishedAt, last.Code, last.Unknown
 	}
+	l.StartedAt, l.ExitedAt = l.began.Unix(), l.ended.Unix()
 	l.Status = l.statusText(now)
 	return l
 }
@@ -214,19 +216,19 @@ func isLive(s Status) bool {
 
 // statusText is the status as people read it.
 func (l *ListContainer) statusText(now time.Time) string {
-	since := func(unix int64) string { return units.HumanDuration(max(now.Sub(time.Unix(unix, 0)), 0)) }
+	since := func(t time.Time) string { return units.HumanDuration(max(now.Sub(t), 0)) }
 	switch l.State {
 	case StatusRunning:
-		return "Up " + since(l.StartedAt)
+		return "Up " + since(l.began)
 	case StatusExited:
 		code := strconv.Itoa(l.ExitCode)
 		if l.ExitUnknown {
 			code = "unknown"
 		}
-		if l.ExitedAt <= 0 {
+		if l.ended.IsZero() {
 			return "Exited (" + code + ")" // the end was not recorded yet
 		}
-		return "Exited (" + code + ") " + since(l.ExitedAt) + " ago"
+		return "Exited (" + code + ") " + since(l.ended) + " ago"
 	}
 	s := string(l.State)
 	return strings.ToUpper(s[:1]) + s[1:]

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"go.podman.io/image/v5/docker/reference"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
@@ -130,7 +131,7 @@ func (o *inspectOptions) object(ctx context.Context, a *cli.App, name string) (a
 			return nil, err
 		}
 		img, err := images.Inspect(ctx, name)
-		if err == nil || o.kind == "image" || !errors.Is(err, image.ErrNoImage) {
+		if err == nil || o.kind == "image" || !noImage(err) {
 			return orNothing(img, err)
 		}
 	}
@@ -139,6 +140,12 @@ func (o *inspectOptions) object(ctx context.Context, a *cli.App, name string) (a
 		return nil, fmt.Errorf("no such object: %q", name)
 	}
 	return orNothing(v, err)
+}
+
+// noImage says that no image can have the name, or none has it.
+func noImage(err error) bool {
+	return errors.Is(err, image.ErrNoImage) || errors.Is(err, reference.ErrReferenceInvalidFormat) ||
+		errors.Is(err, reference.ErrNameContainsUppercase)
 }
 
 // orNothing keeps a nil pointer from becoming an object.
