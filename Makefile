@@ -96,7 +96,7 @@ check-generated: docs completions
 	$(GO) mod tidy -diff
 	git diff --exit-code -- docs/reference contrib/completions
 
-bench: build ## compare with the test host's podman
+bench: e2e-stage ## compare with the test host's podman
 	@HOST='$(HOST)' test/run bench
 
 clean: ## delete what was built (the test host's files stay; see test/host/testhost clean)
