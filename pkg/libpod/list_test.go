@@ -126,7 +126,10 @@ func TestFilters(t *testing.T) {
 			c.Spec.Restart = "always"
 			c.Spec.Storage.Mounts = []specgen.Mount{{Type: "volume", Source: "data", Destination: "/data"}}
 		}),
-		record(3, "new", func(c *state.Container) { c.Spec.Network.Mode = "none"; c.Spec.Annotations = map[string]string{"k": "v"} }),
+		record(3, "new", func(c *state.Container) {
+			c.Spec.Network.Mode = "none"
+			c.Spec.Annotations = map[string]string{"k": "v"}
+		}),
 		record(4, "paused", runs(state.PhasePaused)),
 	)
 	tests := []struct{ filters, want string }{

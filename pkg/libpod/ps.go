@@ -106,14 +106,25 @@ func (e *Engine) Ps(ctx context.Context, o PsOptions) ([]ListContainer, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := e.List(ctx, o.Filters)
+	match, err := e.matcher(ctx, o.Filters)
 	if err != nil {
 		return nil, err
+	}
+	all := o.All || o.Last > 0 || slices.ContainsFunc(o.Filters, func(f string) bool { return strings.HasPrefix(f, "status") })
+	read := e.state.Active // what has no run does not run
+	if all {
+		read = e.state.List
+	}
+	found, err := read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(o.Filters) > 0 {
+		found = slices.DeleteFunc(found, func(c *state.Container) bool { return !match(c) })
 	}
 	if o.Last > 0 && o.Last < len(found) {
 		found = found[len(found)-o.Last:]
 	}
-	all := o.All || o.Last > 0 || slices.ContainsFunc(o.Filters, func(f string) bool { return strings.HasPrefix(f, "status") })
 	now := time.Now()
 	list := make([]ListContainer, 0, len(found))
 	for _, c := range found {

@@ -87,7 +87,7 @@ func runList(ctx context.Context, a *cli.App, opts *psOptions) error {
 	}
 	for {
 		if opts.sync {
-			if err := e.Reconcile(ctx); err != nil {
+			if err := e.Reconcile(ctx, false); err != nil {
 				return err
 			}
 		}
@@ -114,27 +114,81 @@ func showList(ctx context.Context, a *cli.App, e *libpod.Engine, opts *psOptions
 	for i := range list {
 		rows[i] = psRow{ListContainer: &list[i], noTrunc: opts.noTrunc}
 	}
+	columns := opts.columns()
+	if opts.format == "" && !opts.quiet {
+		return showTable(a, columns, rows, !opts.noHeading)
+	}
+	headers := map[string]string{"RunningFor": "created", "User": "userns", "CIDFile": "cidfile"}
+	fields := make([]string, 0, len(columns))
+	for _, c := range columns {
+		headers[c.field] = c.heading
+		fields = append(fields, "{{."+c.field+"}}")
+	}
 	return output.List(a.Out, rows, output.Options{
-		Format: opts.format, DefaultTable: opts.columns(), NoHeading: opts.noHeading, Quiet: opts.quiet, JSONValue: list,
-		Headers: map[string]string{
-			"ID": "container id", "CreatedHuman": "created", "RunningFor": "created", "IPC": "ipc", "MNT": "mnt", "NET": "net",
-			"PIDNS": "pidns", "USERNS": "userns", "UTS": "uts", "CGROUPNS": "cgroupns", "Pod": "pod id", "PodName": "podname",
-			"CIDFile": "cidfile", "IsInfra": "is infra",
-		},
+		Format: opts.format, DefaultTable: strings.Join(fields, "\t"), NoHeading: opts.noHeading, Quiet: opts.quiet, JSONValue: list,
+		Headers: headers,
 	})
 }
 
+// showTable prints the table without a template: ps of a thousand containers is
+// to be quick.
+func showTable(a *cli.App, columns []column, rows []psRow, heading bool) error {
+	var headings []string
+	if heading {
+		for _, c := range columns {
+			headings = append(headings, c.heading)
+		}
+	}
+	cells := make([][]string, len(rows))
+	for i, row := range rows {
+		cells[i] = make([]string, 0, len(columns))
+		for _, c := range columns {
+			cells[i] = append(cells[i], c.cell(row))
+		}
+	}
+	return output.Rows(a.Out, headings, cells)
+}
+
+// column is a column of the table: the field of templates that it shows.
+type column struct {
+	field, heading string
+	cell           func(psRow) string
+}
+
 // columns are those of the table without --format.
-func (o *psOptions) columns() string {
-	table := "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.CreatedHuman}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
+func (o *psOptions) columns() []column {
+	id, names := column{"ID", "CONTAINER ID", psRow.ID}, column{"Names", "NAMES", psRow.Names}
+	table := []column{
+		id,
+		{"Image", "IMAGE", func(r psRow) string { return r.Image }},
+		{"Command", "COMMAND", psRow.Command},
+		{"CreatedHuman", "CREATED", psRow.CreatedHuman},
+		{"Status", "STATUS", func(r psRow) string { return r.Status }},
+		{"Ports", "PORTS", psRow.Ports},
+		names,
+	}
 	if o.Namespaces {
-		table = "{{.ID}}\t{{.Names}}\t{{.Pid}}\t{{.CGROUPNS}}\t{{.IPC}}\t{{.MNT}}\t{{.NET}}\t{{.PIDNS}}\t{{.USERNS}}\t{{.UTS}}"
+		table = []column{
+			id, names,
+			{"Pid", "PID", func(r psRow) string { return strconv.Itoa(r.Pid) }},
+			{"CGROUPNS", "CGROUPNS", psRow.CGROUPNS},
+			{"IPC", "IPC", psRow.IPC},
+			{"MNT", "MNT", psRow.MNT},
+			{"NET", "NET", psRow.NET},
+			{"PIDNS", "PIDNS", psRow.PIDNS},
+			{"USERNS", "USERNS", psRow.USERNS},
+			{"UTS", "UTS", psRow.UTS},
+		}
 	}
 	if o.pod {
-		table += "\t{{.Pod}}\t{{.PodName}}"
+		table = append(
+			table,
+			column{"Pod", "POD ID", func(r psRow) string { return r.Pod }},
+			column{"PodName", "PODNAME", func(r psRow) string { return r.PodName }},
+		)
 	}
 	if o.Size {
-		table += "\t{{.Size}}"
+		table = append(table, column{"Size", "SIZE", psRow.Size})
 	}
 	return table
 }
