@@ -33,7 +33,7 @@ func (e *Engine) remove(ctx context.Context, nameOrID string, opts RemoveOptions
 	if err != nil {
 		return nil, err
 	}
-	lock, err := e.state.Lock(ctx, c.ID)
+	lock, err := e.lock(ctx, c.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (e *Engine) remove(ctx context.Context, nameOrID string, opts RemoveOptions
 	switch status := e.status(c); status {
 	case StatusRunning, StatusPaused, StatusStopping, StatusInitialized:
 		if !opts.Force {
-			return nil, coded(2, "cannot remove container %s as it is %s - running or paused containers cannot be removed without force: %w", c.ID, status, ErrStateImproper)
+			return nil, coded(2, "cannot remove container %s as it is %s - running or paused containers cannot be removed without force: stop it first, or use --force: %w", c.ID, status, ErrStateImproper)
 		}
 		if err := e.forceEnd(ctx, c, opts.Timeout); err != nil {
 			return nil, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/cyphar/filepath-securejoin/pathrs-lite"
 	"github.com/moby/sys/user"
@@ -45,9 +46,13 @@ func resolveUser(root, name string, groups []string) (account, error) {
 		}
 		return account{}, fmt.Errorf("find user %s in the container: %w", name, err)
 	}
-	a := account{uid: uint32(found.Uid), gid: uint32(found.Gid), home: found.Home}
+	// The primary group is in the list, as after a login: without it a setgid
+	// program could shed it (CVE-2022-2989).
+	a := account{uid: uint32(found.Uid), gid: uint32(found.Gid), home: found.Home, groups: []uint32{uint32(found.Gid)}}
 	for _, g := range found.Sgids {
-		a.groups = append(a.groups, uint32(g))
+		if !slices.Contains(a.groups, uint32(g)) {
+			a.groups = append(a.groups, uint32(g))
+		}
 	}
 	if len(groups) > 0 {
 		extra, err := user.GetAdditionalGroups(groups, bytes.NewReader(group))
@@ -55,7 +60,9 @@ func resolveUser(root, name string, groups []string) (account, error) {
 			return account{}, fmt.Errorf("find groups in the container: %w", err)
 		}
 		for _, g := range extra {
-			a.groups = append(a.groups, uint32(g))
+			if !slices.Contains(a.groups, uint32(g)) {
+				a.groups = append(a.groups, uint32(g))
+			}
 		}
 	}
 	return a, nil

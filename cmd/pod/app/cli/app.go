@@ -101,6 +101,9 @@ func (a *App) Enter(ctx context.Context) error {
 	return nil
 }
 
+// EnterAs sets a session without entering anything, for tests.
+func (a *App) EnterAs(session *rootless.Session) { a.session = session }
+
 // Session says who runs pod and where; nil for a command in the host's view.
 func (a *App) Session() *rootless.Session { return a.session }
 

@@ -69,6 +69,7 @@ func (m *machine) run(args ...string) (string, string, error) {
 	m.t.Helper()
 	var out, errOut bytes.Buffer
 	a := cli.New(rootless.Entry{}, append([]string{"pod"}, args...), time.Now())
+	a.EnterAs(&rootless.Session{RunBase: m.path("run")})
 	a.Out, a.Err = &out, &errOut
 	if m.in != nil {
 		a.In = m.in
