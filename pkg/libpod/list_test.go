@@ -44,7 +44,7 @@ var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) //nolint:gochecknoglobal
 
 // record is a container that was created n minutes after epoch.
 func record(n int, name string, change func(c *state.Container)) *state.Container {
-	c := &state.Container{ID: fmt.Sprintf("%02x%062d", n, 0), Name: name, Created: epoch.Add(time.Duration(n) * time.Minute)}
+	c := &state.Container{ID: fmt.Sprintf("%02x%060d%02x", n, 0, n), Name: name, Created: epoch.Add(time.Duration(n) * time.Minute)}
 	c.Spec.Process.Command = []string{"sleep", "inf"}
 	if change != nil {
 		change(c)
