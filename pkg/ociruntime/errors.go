@@ -66,8 +66,11 @@ func newError(runtime, verb, id, text string) *Error {
 }
 
 // logfmtMessage finds the message in a line of runc's log: time="…" level=error
-// msg="…".
-var logfmtMessage = regexp.MustCompile(`\blevel=(\w+) msg=("(?:[^"\\]|\\.)*"|\S+)`)
+// msg="…". Like all patterns here it is compiled when there is an error, not at
+// every start of the program.
+func logfmtMessage() *regexp.Regexp {
+	return regexp.MustCompile(`\blevel=(\w+) msg=("(?:[^"\\]|\\.)*"|\S+)`)
+}
 
 // maxPlainLines bounds what is kept of an error that is no log line: a runtime
 // that does not know a flag prints all it knows.
@@ -114,7 +117,7 @@ func unwrap(line string) (message string, kind lineKind) {
 		}
 		return line, notLogged
 	}
-	if m := logfmtMessage.FindStringSubmatch(line); m != nil {
+	if m := logfmtMessage().FindStringSubmatch(line); m != nil {
 		message = m[2]
 		if quoted, err := strconv.Unquote(message); err == nil {
 			message = quoted
@@ -134,7 +137,9 @@ func levelKind(level string) lineKind {
 }
 
 // runcPrefix is what runc puts before every reason.
-var runcPrefix = regexp.MustCompile(`^(?:runc \w+|exec) failed: (?:unable to start container process: )?`)
+func runcPrefix() *regexp.Regexp {
+	return regexp.MustCompile(`^(?:runc \w+|exec) failed: (?:unable to start container process: )?`)
+}
 
 // oneLine joins lines and drops prefixes and control characters: the message
 // may quote names out of an image, which must not steer a terminal.
@@ -146,42 +151,47 @@ func oneLine(text string) string {
 		}
 		return c
 	}, text)
-	return runcPrefix.ReplaceAllString(strings.TrimPrefix(text, "error: "), "")
+	return runcPrefix().ReplaceAllString(strings.TrimPrefix(text, "error: "), "")
 }
 
 // kindPatterns are the wordings of crun 1.8 and 1.21 and runc 1.1, first match
 // wins. Those of the command's own fault name the executable; a bind mount's
 // missing source has other words around "No such file or directory".
-var kindPatterns = []struct {
+func kindPatterns() []kindPattern {
+	return []kindPattern{
+		{KindNotFound, "^executable file .* not found"},
+		{KindNotFound, `^exec: ".*": (executable file not found|stat .*: no such file or directory)`},
+		{KindNotFound, "^(exec container process|exec) .*(No|no) such file or directory$"},
+		{KindNotFound, "^chdir (to )?(cwd )?.*(No|no) such file or directory"},
+		{KindNotExecutable, "^open executable: "},
+		{KindNotExecutable, "^the path `.*` (is not a regular file|exists but it is not executable)"},
+		{KindNotExecutable, "^cannot open `.*`: (Not a directory|Too many levels of symbolic links)$"},
+		{KindNotExecutable, `^exec: ".*": `},
+		{KindNotExecutable, "^exec( .*)?: ([Ee]xec format error|[Pp]ermission denied)$"},
+		{KindNotExecutable, "^chdir (to )?(cwd )?.*([Pp]ermission denied|[Nn]ot a directory)"},
+		{KindNoContainer, "^(error opening file|cannot open directory) [`'].*[`']: No such file or directory$"},
+		{KindNoContainer, "container( .*)? does not exist"},
+		{KindNotRunning, "exec.fifo`: No such file or directory$"},
+		{KindNotRunning, "^setns"},
+		{KindNotRunning, "error executing setns process"},
+		{KindNotRunning, "(container|it) (`.*` )?(is )?not (in `created`( or `stopped`)? state|running)"},
+		{KindNotRunning, "cannot (start|exec in|exec|pause) an? (already running|stopped) container"},
+		{KindNotRunning, "cannot (start|exec in) a container that has stopped"},
+		{KindNotRunning, "(No such process|process already finished)$"},
+		{KindCgroup, `(?i)\bcgroup`},
+	}
+}
+
+// kindPattern is a regular expression and what a message that it matches means.
+type kindPattern struct {
 	kind    Kind
-	pattern *regexp.Regexp
-}{
-	{KindNotFound, regexp.MustCompile("^executable file .* not found")},
-	{KindNotFound, regexp.MustCompile(`^exec: ".*": (executable file not found|stat .*: no such file or directory)`)},
-	{KindNotFound, regexp.MustCompile("^(exec container process|exec) .*(No|no) such file or directory$")},
-	{KindNotFound, regexp.MustCompile("^chdir (to )?(cwd )?.*(No|no) such file or directory")},
-	{KindNotExecutable, regexp.MustCompile("^open executable: ")},
-	{KindNotExecutable, regexp.MustCompile("^the path `.*` (is not a regular file|exists but it is not executable)")},
-	{KindNotExecutable, regexp.MustCompile("^cannot open `.*`: (Not a directory|Too many levels of symbolic links)$")},
-	{KindNotExecutable, regexp.MustCompile(`^exec: ".*": `)},
-	{KindNotExecutable, regexp.MustCompile("^exec( .*)?: ([Ee]xec format error|[Pp]ermission denied)$")},
-	{KindNotExecutable, regexp.MustCompile("^chdir (to )?(cwd )?.*([Pp]ermission denied|[Nn]ot a directory)")},
-	{KindNoContainer, regexp.MustCompile("^(error opening file|cannot open directory) [`'].*[`']: No such file or directory$")},
-	{KindNoContainer, regexp.MustCompile("container( .*)? does not exist")},
-	{KindNotRunning, regexp.MustCompile("exec.fifo`: No such file or directory$")},
-	{KindNotRunning, regexp.MustCompile("^setns")},
-	{KindNotRunning, regexp.MustCompile("error executing setns process")},
-	{KindNotRunning, regexp.MustCompile("(container|it) (`.*` )?(is )?not (in `created`( or `stopped`)? state|running)")},
-	{KindNotRunning, regexp.MustCompile("cannot (start|exec in|exec|pause) an? (already running|stopped) container")},
-	{KindNotRunning, regexp.MustCompile("cannot (start|exec in) a container that has stopped")},
-	{KindNotRunning, regexp.MustCompile("(No such process|process already finished)$")},
-	{KindCgroup, regexp.MustCompile(`(?i)\bcgroup`)},
+	pattern string
 }
 
 // classify says what a cleaned message means.
 func classify(message string) Kind {
-	for _, k := range kindPatterns {
-		if k.pattern.MatchString(message) {
+	for _, k := range kindPatterns() {
+		if regexp.MustCompile(k.pattern).MatchString(message) {
 			return k.kind
 		}
 	}
