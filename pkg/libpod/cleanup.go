@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
-	"syscall"
+	"slices"
 	"time"
 
 	"github.com/rootless-pod/pod/internal/process"
@@ -29,7 +27,7 @@ func (e *Engine) Cleanup(ctx context.Context, nameOrID string) error {
 		}
 		return err
 	}
-	lock, err := e.state.Lock(ctx, c.ID)
+	lock, err := e.lock(ctx, c.ID)
 	if err != nil {
 		return err
 	}
@@ -115,39 +113,14 @@ func (e *Engine) deleteProcess(ctx context.Context, c *state.Container) error {
 		return err
 	}
 	if c.Run != nil && c.Run.Init.PID == 0 {
-		stopStrayConmon(c.ID)
+		for _, m := range e.monitors(c.ID) {
+			endMonitor(ctx, m)
+		}
 	}
 	if err := runtime.Delete(ctx, c.ID, true); err != nil {
 		return fmt.Errorf("delete container %s from the runtime: %w", short(c.ID), err)
 	}
 	return nil
-}
-
-// stopStrayConmon ends conmon processes of a start that was killed before it
-// could record them. A process is taken for one only if it is ours and conmon's
-// own arguments name the container.
-func stopStrayConmon(id string) {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return
-	}
-	for _, entry := range entries {
-		pid, err := strconv.Atoi(entry.Name())
-		if err != nil {
-			continue
-		}
-		who, err := process.Of(pid)
-		if err != nil {
-			continue
-		}
-		args, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "cmdline"))
-		if err != nil {
-			continue
-		}
-		if strings.Contains(string(args), "\x00-c\x00"+id+"\x00") {
-			_ = who.Signal(syscall.SIGKILL)
-		}
-	}
 }
 
 // endNetwork removes the container's network namespace and helper. What a
@@ -165,7 +138,7 @@ func (e *Engine) endNetwork(ctx context.Context, c *state.Container) error {
 // destroy removes a container wholly: its run has been torn down or never was.
 // The record goes last, so that a kill in between leaves a row that says so.
 func (e *Engine) destroy(ctx context.Context, c *state.Container, volumes bool) error {
-	c.Run = &state.Run{Phase: state.PhaseRemoving, Owner: process.Self()}
+	c.Run = &state.Run{Phase: state.PhaseRemoving, Owner: process.Self(), Volumes: volumes}
 	if err := step.Do(ctx, "state.removing", func() error { return e.state.SetRun(ctx, c.ID, c.Run) }); err != nil {
 		return err
 	}
@@ -184,14 +157,29 @@ func (e *Engine) destroy(ctx context.Context, c *state.Container, volumes bool) 
 	if err := step.Do(ctx, "files.remove", func() error { return e.removeFiles(c) }); err != nil {
 		return err
 	}
+	if volumes && len(c.AnonymousVolumes) > 0 {
+		if err := step.Do(ctx, "volumes.remove", func() error { return e.dropVolumes(ctx, c) }); err != nil {
+			return err
+		}
+	}
 	if err := step.Do(ctx, "state.remove", func() error { return e.state.Remove(ctx, c.ID) }); err != nil {
 		return err
 	}
 	e.event(ctx, "remove", c)
-	if !volumes {
-		return nil
-	}
+	return nil
+}
+
+// dropVolumes removes the anonymous volumes of a container, unless another one
+// took them over (--volumes-from).
+func (e *Engine) dropVolumes(ctx context.Context, c *state.Container) error {
 	for _, name := range c.AnonymousVolumes {
+		users, err := e.state.VolumeUsers(ctx, name)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(users, func(id string) bool { return id != c.ID }) {
+			continue
+		}
 		var absent state.ErrNoVolume
 		if err := e.dropVolume(ctx, name); err != nil && !errors.As(err, &absent) {
 			return err
@@ -209,7 +197,7 @@ func (e *Engine) removeFiles(c *state.Container) error {
 		_ = os.Remove(c.Spec.CIDFile)
 	}
 	if path, err := e.LogPath(c); err == nil && path != "" && c.Spec.Log.Path == "" {
-		if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+		if err := os.RemoveAll(e.logDir(c.ID)); err != nil {
 			return fmt.Errorf("remove log of container %s: %w", short(c.ID), err)
 		}
 	}
@@ -231,7 +219,7 @@ func (e *Engine) settle(ctx context.Context, id string) (*state.Container, error
 		}
 		return nil, state.ErrNoContainer{Name: id}
 	case state.PhaseRemoving:
-		if err := e.destroy(ctx, c, true); err != nil {
+		if err := e.destroy(ctx, c, c.Run.Volumes); err != nil {
 			return nil, err
 		}
 		return nil, state.ErrNoContainer{Name: id}
@@ -279,47 +267,4 @@ func (e *Engine) settleStart(ctx context.Context, c *state.Container) (*state.Co
 	}
 	c.Run = nil
 	return c, nil
-}
-
-// Reconcile settles every container that a dead process left half way, and
-// removes what belongs to a boot that is over. Containers that are being worked
-// on are left alone: their lock is held.
-func (e *Engine) Reconcile(ctx context.Context) error {
-	pending, err := e.state.Pending(ctx)
-	if err != nil {
-		return err
-	}
-	for _, c := range pending {
-		if ownedBy(c.Run.Owner) {
-			continue
-		}
-		lock, ok, err := e.state.TryLock(c.ID)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			continue
-		}
-		_, err = e.settle(ctx, c.ID)
-		e.unlock(lock)
-		var absent state.ErrNoContainer
-		if err != nil && !errors.As(err, &absent) {
-			return err
-		}
-	}
-	return e.dropStale(ctx)
-}
-
-// dropStale removes --rm containers of an earlier boot.
-func (e *Engine) dropStale(ctx context.Context) error {
-	stale, err := e.state.Stale(ctx)
-	if err != nil {
-		return err
-	}
-	for _, c := range stale {
-		if err := e.destroy(ctx, c, true); err != nil {
-			return err
-		}
-	}
-	return nil
 }

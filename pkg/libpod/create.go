@@ -43,7 +43,7 @@ func (e *Engine) create(ctx context.Context, spec *specgen.Container, img specge
 			return nil, nil, err
 		}
 	}
-	lock, err := e.state.Lock(ctx, c.ID)
+	lock, err := e.lock(ctx, c.ID)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -212,17 +212,31 @@ func (e *Engine) fill(ctx context.Context, c *state.Container, maps idMaps, img 
 		return err
 	}
 	return step.Do(ctx, "storage.create", func() error {
-		return store.CreateContainer(ctx, storage.ContainerOptions{
-			ID: c.ID, ImageID: img.ID, ImageName: img.Name, Name: c.Name, Created: c.Created, Volatile: c.Volatile,
+		opts := storage.ContainerOptions{
+			ID: c.ID, ImageID: img.ID, ImageName: img.Name, Name: c.Name, Created: c.Created, Volatile: c.Volatile, RunDir: e.paths.run,
 			UIDMap: maps.uid, GIDMap: maps.gid, LabelOpts: c.Spec.Security.Label,
-		})
+		}
+		err := store.CreateContainer(ctx, opts)
+		if errors.Is(err, storage.ErrNameInUse) {
+			// Perhaps by one whose record was lost with its run directory.
+			if sweepErr := e.sweep(ctx, false); sweepErr != nil {
+				return errors.Join(err, sweepErr)
+			}
+			err = store.CreateContainer(ctx, opts)
+		}
+		return err
 	})
 }
 
 // addNamed adds the record; a container without a name gets one that is free.
 func (e *Engine) addNamed(ctx context.Context, c *state.Container) error {
 	if c.Name != "" {
-		return e.state.Add(ctx, c)
+		err := e.state.Add(ctx, c)
+		var taken state.ErrNameInUse
+		if errors.As(err, &taken) && e.leftover(ctx, taken.ID) {
+			err = e.state.Add(ctx, c)
+		}
+		return err
 	}
 	for attempt := 0; ; attempt++ {
 		name, err := randomName()
@@ -239,6 +253,17 @@ func (e *Engine) addNamed(ctx context.Context, c *state.Container) error {
 			return err
 		}
 	}
+}
+
+// leftover removes a container that a killed command left half made or half
+// removed, and says whether it is gone.
+func (e *Engine) leftover(ctx context.Context, id string) bool {
+	c, err := e.state.Get(ctx, id)
+	if err != nil {
+		return isAbsent(err)
+	}
+	gone, err := e.settleDead(ctx, c)
+	return err == nil && gone
 }
 
 // undoCreate removes what a failed or killed create left.

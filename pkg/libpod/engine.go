@@ -53,8 +53,11 @@ type Engine struct {
 	state *state.Store
 	paths paths
 
+	lost    sync.Once
+	lostErr error
 	cgroups sync.Once
 	cgroup  cgroupPlan
+	placing sync.WaitGroup // scopes that are being made
 }
 
 // Open opens the engine. It touches neither images nor containers.
@@ -71,8 +74,12 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	return e, nil
 }
 
-// Close closes the state. Containers go on.
-func (e *Engine) Close() error { return e.state.Close() }
+// Close waits for scopes that are being made and closes the state. Containers go
+// on.
+func (e *Engine) Close() error {
+	e.placing.Wait()
+	return e.state.Close()
+}
 
 // paths are pod's own directories of a store.
 type paths struct {

@@ -25,7 +25,7 @@ func (e *Engine) PruneContainers(ctx context.Context, filters []string) ([]Prune
 			return nil, fmt.Errorf("%s is an invalid filter for prune: use annotation, label or until", key)
 		}
 	}
-	if err := e.Reconcile(ctx); err != nil {
+	if err := e.Reconcile(ctx, false); err != nil {
 		return nil, err
 	}
 	all, err := e.List(ctx, filters)

@@ -173,7 +173,7 @@ func (e *Engine) awaitEnd(ctx context.Context, c *state.Container, out Outcome) 
 	if err != nil {
 		return out, err
 	}
-	lock, err := e.state.Lock(ctx, c.ID)
+	lock, err := e.lock(ctx, c.ID)
 	if err != nil {
 		return out, err
 	}

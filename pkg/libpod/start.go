@@ -168,7 +168,7 @@ func (e *Engine) createProcess(ctx context.Context, c *state.Container, l *launc
 	created, err := l.runtime.Create(ctx, ociruntime.CreateOptions{
 		ID: c.ID, Name: c.Name, RunDir: l.dir, Terminal: c.Spec.Process.Terminal, Stdin: c.Spec.Process.Stdin,
 		Log: log, ExitCommand: e.exitCommand(c.ID), PIDFile: c.Spec.PIDFile, ConmonPIDFile: c.Spec.ConmonPIDFile,
-		Place: e.conmonPlace(c, l), Timeout: c.Spec.Process.Timeout, Stdio: nil,
+		Timeout: c.Spec.Process.Timeout, Stdio: nil,
 	})
 	if err != nil {
 		return e.runtimeError(c, err)
@@ -179,6 +179,7 @@ func (e *Engine) createProcess(ctx context.Context, c *state.Container, l *launc
 	if c.Run.Conmon, err = process.Of(created.ConmonPID); err != nil {
 		return fmt.Errorf("the monitor of container %s is gone: %w", short(c.ID), err)
 	}
+	e.placeConmon(ctx, c, l)
 	c.Run.Phase = state.PhaseInit
 	c.Run.Cgroup = processCgroup(created.PID)
 	if err := e.state.SetRun(ctx, c.ID, c.Run); err != nil {
@@ -233,8 +234,11 @@ func (e *Engine) LogPath(c *state.Container) (string, error) {
 	if c.Spec.Log.Path != "" {
 		return c.Spec.Log.Path, nil
 	}
-	return filepath.Join(e.GraphRoot, "pod", "logs", c.ID, "ctr.log"), nil
+	return filepath.Join(e.logDir(c.ID), "ctr.log"), nil
 }
+
+// logDir holds the log of a container that has no place of its own for it.
+func (e *Engine) logDir(id string) string { return filepath.Join(e.GraphRoot, "pod", "logs", id) }
 
 // exitCommand is what conmon starts when the container has ended: nothing but a
 // look at the wait lock as long as a foreground command holds it.
@@ -300,7 +304,7 @@ func (e *Engine) lockContainer(ctx context.Context, nameOrID string) (*state.Con
 	if err != nil {
 		return nil, nil, err
 	}
-	lock, err := e.state.Lock(ctx, c.ID)
+	lock, err := e.lock(ctx, c.ID)
 	if err != nil {
 		return nil, nil, err
 	}

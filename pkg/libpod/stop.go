@@ -142,7 +142,7 @@ func (e *Engine) signal(ctx context.Context, c *state.Container, sig syscall.Sig
 // nobody else does. A foreground command that waits for the container cleans up
 // itself; the lock orders the two.
 func (e *Engine) settled(ctx context.Context, id string) error {
-	lock, err := e.state.Lock(ctx, id)
+	lock, err := e.lock(ctx, id)
 	if err != nil {
 		return err
 	}

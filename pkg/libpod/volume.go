@@ -115,14 +115,17 @@ func (e *Engine) makeVolumes(ctx context.Context, c *state.Container) error {
 			continue
 		}
 		if m.Source == "" {
-			v, err := e.CreateVolume(ctx, VolumeOptions{})
+			name, err := newID()
 			if err != nil {
 				return err
 			}
-			m.Source = v.Name
-			c.AnonymousVolumes = append(c.AnonymousVolumes, v.Name)
-			// Recorded one by one: a kill in between leaves none behind.
+			m.Source = name
+			c.AnonymousVolumes = append(c.AnonymousVolumes, name)
+			// The container's record first: a kill in between leaves none behind.
 			if err := e.state.Update(ctx, c); err != nil {
+				return err
+			}
+			if _, err := e.CreateVolume(ctx, VolumeOptions{Name: name, Anonymous: true}); err != nil {
 				return err
 			}
 			continue

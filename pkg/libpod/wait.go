@@ -75,7 +75,7 @@ func (e *Engine) waitOne(ctx context.Context, c *state.Container) (int, error) {
 
 // waitRun waits for a run that another process is starting.
 func (e *Engine) waitRun(ctx context.Context, c *state.Container) (int, error) {
-	lock, err := e.state.Lock(ctx, c.ID)
+	lock, err := e.lock(ctx, c.ID)
 	if err != nil {
 		return -1, err
 	}

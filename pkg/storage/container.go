@@ -35,6 +35,8 @@ type ContainerOptions struct {
 	ImageName string
 	// Name is the name in the store, which other tools see too; empty for none.
 	Name string
+	// RunDir is pod's run directory, where the container's record may be.
+	RunDir string
 	// Created is when the container was made; now, if zero.
 	Created time.Time
 	// Volatile containers may be lost with the machine's power: nothing of them
@@ -58,6 +60,8 @@ type Container struct {
 	ProcessLabel, MountLabel string
 	// Creator is pod, or empty for another tool's container.
 	Creator string
+	// RunDir is the run directory of the pod that made it.
+	RunDir string
 }
 
 // metadata is podman's, with our mark.
@@ -68,6 +72,7 @@ type metadata struct {
 	CreatedAt  int64  `json:"created-at"`
 	MountLabel string `json:"mountlabel,omitempty"`
 	Creator    string `json:"creator,omitempty"`
+	RunDir     string `json:"pod-run-dir,omitempty"`
 }
 
 // LayerID is the id of the layer of container id. It follows from the
@@ -89,6 +94,7 @@ func (s *Store) CreateContainer(ctx context.Context, opts ContainerOptions) erro
 	}
 	meta := metadata{
 		ImageName: opts.ImageName, ImageID: opts.ImageID, Name: opts.Name, CreatedAt: opts.Created.Unix(), Creator: creator,
+		RunDir: opts.RunDir,
 	}
 	var names []string
 	if opts.Name != "" {
@@ -128,7 +134,7 @@ func describe(c *cstorage.Container) Container {
 	}
 	var meta metadata
 	if strings.Contains(c.Metadata, `"creator"`) && json.Unmarshal([]byte(c.Metadata), &meta) == nil {
-		out.Creator = meta.Creator
+		out.Creator, out.RunDir = meta.Creator, meta.RunDir
 	}
 	return out
 }

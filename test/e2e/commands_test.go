@@ -34,6 +34,7 @@ func commands() map[string]command {
 		"require":  require,
 		"tty":      ttyCommand,
 		"waitfor":  waitFor,
+		"walk":     walk,
 	}
 }
 

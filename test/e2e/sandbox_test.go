@@ -28,6 +28,8 @@ type sandbox struct {
 	runRoot string
 	// registry is set by the registry command.
 	registry http.Handler
+	// ids are containers that walk has seen.
+	ids map[string]bool
 }
 
 type sandboxKey struct{}

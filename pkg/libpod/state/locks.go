@@ -54,6 +54,19 @@ func (s *Store) TryLock(id string) (*Lock, bool, error) {
 	}
 }
 
+// LockNames lists the locks that have a file, held or not.
+func (s *Store) LockNames() ([]string, error) {
+	entries, err := os.ReadDir(s.locks)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("list locks: %w", err)
+	}
+	names := make([]string, 0, len(entries))
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names, nil
+}
+
 // Unlock gives the lock back.
 func (l *Lock) Unlock() error {
 	// Closing alone would leave it to a child that is forked and has not

@@ -88,6 +88,8 @@ type Run struct {
 	Cgroup string `json:"cgroup,omitempty"`
 	// Mounted: the storage was mounted for this run.
 	Mounted bool `json:"mounted,omitempty"`
+	// Volumes: a removal under way takes the anonymous volumes along.
+	Volumes bool `json:"volumes,omitempty"`
 	// RestartAt is when the policy starts it again; zero if not.
 	RestartAt time.Time `json:"restart_at"`
 }

@@ -47,6 +47,8 @@ type Store struct {
 	// otherBoot: run.db was last purged in another boot; the first writer
 	// purges it.
 	otherBoot atomic.Bool
+	// fresh is otherBoot as it was when the Store was opened.
+	fresh bool
 	// reserveSeen: the reserve was looked after, or freed, by this Store.
 	reserveSeen atomic.Bool
 }
@@ -128,6 +130,11 @@ func (s *Store) Close() error {
 	return nil
 }
 
+// Fresh reports whether nothing was recorded in the run directory in this boot
+// when the Store was opened: the machine was started again, or the directory was
+// deleted under what runs.
+func (s *Store) Fresh() bool { return s.fresh }
+
 // BootID returns the boot whose rows the Store sees.
 func (s *Store) BootID() string { return s.bootID }
 
@@ -151,7 +158,8 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 	if err := c.QueryRowContext(ctx, "SELECT id FROM run.boot").Scan(&boot); err != nil {
 		return openError(s.volatile, true, err)
 	}
-	s.otherBoot.Store(boot != s.bootID)
+	s.fresh = boot != s.bootID
+	s.otherBoot.Store(s.fresh)
 	return nil
 }
 

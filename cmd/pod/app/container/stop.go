@@ -195,7 +195,7 @@ func runRm(ctx context.Context, a *cli.App, sel *selection, args []string, opts 
 		return err
 	}
 	if sel.all || len(sel.filters) > 0 {
-		if err := e.Reconcile(ctx); err != nil {
+		if err := e.Reconcile(ctx, opts.Force); err != nil {
 			return err
 		}
 	}

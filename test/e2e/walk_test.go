@@ -1,0 +1,290 @@
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// killVariable names the step before or after which pod kills itself; see
+// internal/step.
+const killVariable = "POD_TEST_KILL_AT"
+
+// walk [-prepare SH] [-after SH] [-steps REGEXP] [-min N] pod ARGS... kills the
+// command before and after each of its steps. SH are shell scripts: prepare runs
+// before each try, after right behind the kill. Behind each kill ps, a run of
+// another container and rm -af must work as if nothing had been, and nothing may
+// be left of it. Steps are those a trace of the whole command shows; fewer than
+// N are an error.
+func walk(ts *testscript.TestScript, neg bool, args []string) {
+	w := walker{ts: ts, box: boxOf(ts)}
+	flags := flag.NewFlagSet("walk", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&w.prepare, "prepare", "", "")
+	flags.StringVar(&w.after, "after", "", "")
+	only := flags.String("steps", "", "")
+	least := flags.Int("min", 1, "")
+	if err := flags.Parse(args); err != nil || neg || flags.NArg() < 2 || flags.Arg(0) != "pod" {
+		ts.Fatalf("usage: walk [-prepare SH] [-after SH] [-steps REGEXP] [-min N] pod ARGS...")
+	}
+	w.args = flags.Args()[1:]
+	w.trace(regexp.MustCompile(*only)) // makes directories and files that stay
+	w.clean = w.settled(nil)
+	steps := w.trace(regexp.MustCompile(*only))
+	if len(steps) < *least {
+		ts.Fatalf("%d steps (%s), want %d at least", len(steps), strings.Join(steps, " "), *least)
+	}
+	var failed []string
+	for _, step := range steps {
+		for _, when := range []string{"before:", "after:"} {
+			if err := w.try(when + step); err != nil {
+				failed = append(failed, fmt.Sprintf("%s%s: %v", when, step, err))
+				w.box.killLeft()
+				w.clean = w.settled(nil) // what this one left is not the next one's fault
+			}
+		}
+	}
+	ts.Logf("killed at %d steps: %s", len(steps), strings.Join(steps, " "))
+	if len(failed) > 0 {
+		ts.Fatalf("%d of %d kills did harm:\n%s", len(failed), 2*len(steps), strings.Join(failed, "\n"))
+	}
+}
+
+type walker struct {
+	ts             *testscript.TestScript
+	box            *sandbox
+	prepare, after string
+	args           []string
+	clean          footprint // of the store between tries
+}
+
+// shell runs a script in the testscript's directory and environment.
+func (w *walker) shell(script string) {
+	if script != "" {
+		w.ts.Check(w.ts.Exec("sh", "-ec", script))
+	}
+}
+
+// trace runs the command undisturbed and returns the names of its steps.
+func (w *walker) trace(only *regexp.Regexp) []string {
+	w.shell(w.prepare)
+	file := w.ts.MkAbs("walk.trace")
+	w.ts.Check(w.ts.Exec("pod", append([]string{"--trace", file}, w.args...)...))
+	var doc struct {
+		TraceEvents []struct {
+			Name  string  `json:"name"`
+			Start float64 `json:"ts"`
+		} `json:"traceEvents"`
+	}
+	w.ts.Check(json.Unmarshal([]byte(w.ts.ReadFile(file)), &doc))
+	slices.SortStableFunc(doc.TraceEvents, func(a, b struct {
+		Name  string  `json:"name"`
+		Start float64 `json:"ts"`
+	},
+	) int {
+		return int(a.Start - b.Start)
+	})
+	var names []string
+	for _, e := range doc.TraceEvents {
+		if e.Name != "pod" && only.MatchString(e.Name) && !slices.Contains(names, e.Name) {
+			names = append(names, e.Name)
+		}
+	}
+	w.shell(w.after)
+	w.ts.Check(w.alive())
+	w.ts.Check(w.ts.Exec("pod", "rm", "-afv", "-t", "0"))
+	if w.clean != nil {
+		w.ts.Check(w.settled(w.clean).diff(w.clean))
+	}
+	return names
+}
+
+// try kills the command at one point and looks at what follows.
+func (w *walker) try(point string) error {
+	w.shell(w.prepare)
+	w.ts.Setenv(killVariable, point)
+	code, err := exitCode(w.ts.Exec("pod", w.args...))
+	w.ts.Setenv(killVariable, "")
+	if err != nil {
+		return err
+	}
+	if code != 128+9 {
+		return fmt.Errorf("exit code %d, not killed", code)
+	}
+	begin := time.Now()
+	if err := w.ts.Exec("pod", "ps", "-a"); err != nil {
+		return fmt.Errorf("ps: %w", err)
+	}
+	if took := time.Since(begin); took > 2*time.Second {
+		return fmt.Errorf("ps took %s", took)
+	}
+	if err := w.box.learnIDs(); err != nil {
+		return err
+	}
+	if w.after != "" {
+		if err := w.ts.Exec("sh", "-ec", w.after); err != nil {
+			return fmt.Errorf("the script after it: %w", err)
+		}
+	}
+	if err := w.alive(); err != nil {
+		return err
+	}
+	if err := w.ts.Exec("pod", "rm", "-afv", "-t", "0"); err != nil {
+		return fmt.Errorf("rm -af: %w", err)
+	}
+	return w.settled(w.clean).diff(w.clean)
+}
+
+// alive runs another container.
+func (w *walker) alive() error {
+	if err := w.ts.Exec("pod", "run", "--rm", "--network", "none", "busybox", "echo", "alive"); err != nil {
+		return fmt.Errorf("the next run: %w", err)
+	}
+	if out := w.ts.ReadFile("stdout"); out != "alive\n" {
+		return fmt.Errorf("the next run says %q", out)
+	}
+	return nil
+}
+
+// footprint is everything that a store has on the machine, one string each.
+type footprint map[string]bool
+
+// moving says whether a process is there still.
+func (f footprint) moving() bool {
+	for what := range f {
+		if strings.HasPrefix(what, "process ") {
+			return true
+		}
+	}
+	return false
+}
+
+// diff says what is more or less than before.
+func (f footprint) diff(before footprint) error {
+	var errs []error
+	for what := range f {
+		if !before[what] {
+			errs = append(errs, fmt.Errorf("left behind: %s", what))
+		}
+	}
+	for what := range before {
+		if !f[what] {
+			errs = append(errs, fmt.Errorf("lost: %s", what))
+		}
+	}
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(errs...)
+}
+
+// settled returns the footprint once it is what is wanted, or after a while:
+// monitors and network helpers end a little after their container.
+func (w *walker) settled(want footprint) footprint {
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(30 * time.Millisecond) {
+		f, err := w.box.footprint()
+		w.ts.Check(err)
+		quiet := want == nil && !f.moving()
+		if quiet || want != nil && f.diff(want) == nil || time.Now().After(end) {
+			return f
+		}
+	}
+}
+
+// passing names files that come and go with no meaning: locks of
+// containers/storage, write-ahead logs, caches.
+var passing = regexp.MustCompile(`(\.lock|/state\.db.*|/run\.db.*|\.tmp|/mountpoints\.json|/reserve|/cache/.*|/seccomp/.*|\.pasta-.*)$`)
+
+func (b *sandbox) footprint() (footprint, error) {
+	f := footprint{}
+	for _, p := range b.processes() {
+		f["process "+p.what] = true
+	}
+	// Inside, where sub-ids are readable and the mounts are.
+	script := `cat /proc/self/mountinfo; echo ==; cd "$1"; find "$2" "$1/root" "$1/tmp" \
+		-path "$1/root/overlay/*/*/*" -prune -o -path "*/merged/*" -prune -o -print 2>/dev/null; echo ==
+		find "${XDG_RUNTIME_DIR:-/nowhere}/netns" -type f 2>/dev/null; true`
+	out, err := b.command("pod", "unshare", "sh", "-c", script, "sh", b.base, b.runRoot)
+	if err != nil {
+		return nil, err
+	}
+	parts := strings.SplitN(string(out), "==\n", 3)
+	word := filepath.Base(b.base)
+	for line := range strings.Lines(parts[0]) {
+		fields := strings.Fields(line)
+		if strings.Contains(line, word) && fields[4] != filepath.Join(b.base, "root", "overlay") {
+			f["mount "+fields[4]] = true
+		}
+	}
+	for line := range strings.Lines(parts[1]) {
+		if path := strings.TrimSpace(line); !passing.MatchString(path) {
+			f["file "+path] = true
+		}
+	}
+	for line := range strings.Lines(parts[2]) {
+		if id := filepath.Base(strings.TrimSpace(line)); b.ids[id] {
+			f["network namespace "+id] = true
+		}
+	}
+	for id := range b.ids {
+		found, _ := filepath.Glob("/sys/fs/cgroup/*/*" + id + "*")
+		for _, dir := range found {
+			f["cgroup "+dir] = true
+		}
+	}
+	return f, b.rows(f)
+}
+
+// learnIDs notes the ids of the containers there are, to find by them what has
+// no word of the sandbox in its name.
+func (b *sandbox) learnIDs() error {
+	out, err := b.command("pod", "ps", "-aq", "--no-trunc")
+	for id := range strings.FieldsSeq(string(out)) {
+		if b.ids == nil {
+			b.ids = map[string]bool{}
+		}
+		b.ids[id] = true
+	}
+	return err
+}
+
+// rows adds what the state files hold, if there is a program to read them.
+func (b *sandbox) rows(f footprint) error {
+	if _, err := exec.LookPath("sqlite3"); err != nil {
+		return nil //nolint:nilerr // ps and the files say most of it
+	}
+	run, _ := filepath.Glob(filepath.Join(b.runRoot, "pod", "*", "run.db"))
+	files := append(run, filepath.Join(b.base, "root", "pod", "state.db"))
+	for _, file := range files {
+		if _, err := os.Stat(file); err != nil {
+			continue
+		}
+		out, err := b.command("sqlite3", "-cmd", ".timeout 5000", file,
+			"select name from sqlite_schema where type = 'table'")
+		if err != nil {
+			return err
+		}
+		for table := range strings.FieldsSeq(string(out)) {
+			if table == "boot" {
+				continue
+			}
+			rows, err := b.command("sqlite3", "-cmd", ".timeout 5000", file, "select * from "+table)
+			if err != nil {
+				return err
+			}
+			for row := range strings.Lines(string(rows)) {
+				f["row of "+table+": "+strings.TrimSpace(row)] = true
+			}
+		}
+	}
+	return nil
+}
