@@ -122,14 +122,7 @@ func (e *Engine) cgroupsPath(id string, c *specgen.Container) string {
 	case plan.manager == "" || c.Resources.Cgroups == "disabled":
 		return ""
 	case plan.manager == "systemd":
-		parent := c.Resources.CgroupParent
-		if parent == "" {
-			parent = "user.slice"
-			if !e.Session.Rootless {
-				parent = "machine.slice"
-			}
-		}
-		return parent + ":pod:" + id
+		return e.slice(c) + ":pod:" + id
 	default:
 		parent := c.Resources.CgroupParent
 		if parent == "" {
@@ -147,4 +140,15 @@ func (p cgroupPlan) noSwapLimit() bool {
 	}
 	dir := filepath.Join(cgroupRoot, p.own)
 	return !missing(filepath.Join(dir, "memory.max")) && missing(filepath.Join(dir, "memory.swap.max"))
+}
+
+// slice is the systemd slice of a container.
+func (e *Engine) slice(c *specgen.Container) string {
+	switch {
+	case c.Resources.CgroupParent != "":
+		return c.Resources.CgroupParent
+	case e.Session.Rootless:
+		return "user.slice"
+	}
+	return "machine.slice"
 }

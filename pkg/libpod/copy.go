@@ -23,6 +23,14 @@ type CopyPath struct {
 	Path string
 }
 
+// String is the path as the user typed it.
+func (p CopyPath) String() string {
+	if p.Container == "" {
+		return p.Path
+	}
+	return p.Container + ":" + p.Path
+}
+
 // CopyOptions say what is copied where.
 type CopyOptions struct {
 	From, To CopyPath
@@ -41,10 +49,10 @@ type CopyOptions struct {
 // leads nowhere else, whatever happens to the tree meanwhile.
 func (e *Engine) Copy(ctx context.Context, opts CopyOptions) (err error) {
 	if opts.From.Container == "" && opts.To.Container == "" {
-		return fmt.Errorf("invalid arguments %q, %q: you must use (at least) one container: name it as CONTAINER:PATH", opts.From.Path, opts.To.Path)
+		return fmt.Errorf("invalid arguments %q, %q: you must use (at least) one container: name it as CONTAINER:PATH", opts.From, opts.To)
 	}
 	if opts.From.Path == "" || opts.To.Path == "" {
-		return fmt.Errorf("invalid arguments %q, %q: you must specify paths", opts.From.Path, opts.To.Path)
+		return fmt.Errorf("invalid arguments %q, %q: you must specify paths", opts.From, opts.To)
 	}
 	from, to, err := e.openPlaces(ctx, opts.From.Container, opts.To.Container)
 	if err != nil {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-pod/pod/internal/scope"
 )
 
 // pauseTimeout bounds how long a new pause process may take for one step; it is
@@ -48,7 +50,29 @@ func ensurePause(ctx context.Context, base string, want kind, entry Entry, log *
 	if err := talk.say("keep"); err != nil { // it is known now; before, it ended with us
 		return fmt.Errorf("start pause process: %w", err)
 	}
+	placePause(ctx, base, id, entry, log)
 	return nil
+}
+
+// placePause puts the new pause process into a scope of the user's systemd, if
+// there is one: it must end neither with the session nor with the unit that
+// happened to need it first.
+func placePause(ctx context.Context, base string, id *identity, entry Entry, log *slog.Logger) {
+	manager, ok := scope.Find(entry.HostUID, base)
+	if !ok {
+		return
+	}
+	pid := id.Process.PID
+	unit := scope.Unit{
+		Name: fmt.Sprintf("pod-pause-%d-%d.scope", pid, id.Process.Start), Description: "namespaces of pod",
+		PID: pid, Delegate: true,
+	}
+	if entry.HostUID != 0 {
+		unit.Slice = "user.slice"
+	}
+	if err := manager.Start(ctx, unit); err != nil {
+		log.Warn("containers may end with this session: " + err.Error())
+	}
 }
 
 // lock takes the lock that orders makers and removers of the pause process.
