@@ -59,30 +59,79 @@ type auxiliary struct {
 	Properties []property
 }
 
-// Start makes the scope. That a unit of its name is there already is no error:
-// somebody else made it for the same process.
-func (m Manager) Start(ctx context.Context, u Unit) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	conn, err := dbus.Dial("unix:path="+dbus.EscapeBusAddressValue(m.socket), dbus.WithContext(ctx))
+// Conn is a connection to a manager; it is for one command.
+type Conn struct {
+	bus *dbus.Conn
+}
+
+// Errors of the manager that callers tell apart.
+var (
+	// ErrExists: there is a unit of that name already.
+	ErrExists = errors.New("the unit exists already")
+	// ErrGone: there is no such unit, or it is on its way out.
+	ErrGone = errors.New("no such unit")
+)
+
+// Connect connects to the manager's private socket, without a message bus.
+func (m Manager) Connect(ctx context.Context) (*Conn, error) {
+	bus, err := dbus.Dial("unix:path="+dbus.EscapeBusAddressValue(m.socket), dbus.WithContext(ctx))
 	if err != nil {
-		return fmt.Errorf("connect to systemd at %s: %w", m.socket, err)
+		return nil, fmt.Errorf("connect to systemd at %s: %w", m.socket, err)
 	}
-	defer conn.Close()
 	// The peer is asked for by its uid on the host; in a user namespace we would
 	// say 0, and be refused.
-	if err := conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(m.uid))}); err != nil {
-		return fmt.Errorf("authenticate to systemd at %s: %w", m.socket, err)
+	if err := bus.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(m.uid))}); err != nil {
+		return nil, errors.Join(fmt.Errorf("authenticate to systemd at %s: %w", m.socket, err), bus.Close())
 	}
-	systemd := conn.Object("org.freedesktop.systemd1", "/org/freedesktop/systemd1")
-	call := systemd.CallWithContext(ctx, "org.freedesktop.systemd1.Manager.StartTransientUnit", 0,
-		u.Name, "fail", u.properties(), []auxiliary{})
-	if call.Err != nil {
-		var failed dbus.Error
-		if errors.As(call.Err, &failed) && failed.Name == "org.freedesktop.systemd1.UnitExists" {
-			return nil
+	return &Conn{bus: bus}, nil
+}
+
+// Start makes one scope, without waiting for its processes to move. That a unit
+// of its name is there already is no error: somebody else made it for the same
+// process.
+func (m Manager) Start(ctx context.Context, u Unit) error {
+	conn, err := m.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.Start(ctx, u); !errors.Is(err, ErrExists) {
+		return err
+	}
+	return nil
+}
+
+// Close closes the connection.
+func (c *Conn) Close() error { return c.bus.Close() }
+
+// Start begins to make the scope; its processes move a moment later. ErrExists
+// if there is a unit of its name.
+func (c *Conn) Start(ctx context.Context, u Unit) error {
+	return c.call(ctx, u.Name, "StartTransientUnit", u.Name, "fail", u.properties(), []auxiliary{})
+}
+
+// Attach moves a process into a cgroup below that of a unit which was made with
+// Delegate. ErrGone if the unit is not there.
+func (c *Conn) Attach(ctx context.Context, unit, below string, pid int) error {
+	return c.call(ctx, unit, "AttachProcessesToUnit", unit, below, []uint32{uint32(pid)}) //nolint:gosec // a pid
+}
+
+func (c *Conn) call(ctx context.Context, unit, method string, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	systemd := c.bus.Object("org.freedesktop.systemd1", "/org/freedesktop/systemd1")
+	err := systemd.CallWithContext(ctx, "org.freedesktop.systemd1.Manager."+method, 0, args...).Err
+	var failed dbus.Error
+	if errors.As(err, &failed) {
+		switch failed.Name {
+		case "org.freedesktop.systemd1.UnitExists":
+			err = ErrExists
+		case "org.freedesktop.systemd1.NoSuchUnit", "org.freedesktop.systemd1.LoadFailed":
+			err = ErrGone
 		}
-		return fmt.Errorf("start %s: %w", u.Name, call.Err)
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, unit, err)
 	}
 	return nil
 }

@@ -9,7 +9,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/rootless-pod/pod/pkg/specgen"
+	"github.com/rootless-pod/pod/pkg/libpod/state"
+	"github.com/rootless-pod/pod/pkg/ociruntime"
 )
 
 // cgroupRoot is where the unified hierarchy is mounted, by the kernel's
@@ -116,20 +117,28 @@ func readSubtree(dir string) []string {
 }
 
 // cgroupsPath is the OCI cgroupsPath of a container; empty for none.
-func (e *Engine) cgroupsPath(id string, c *specgen.Container) string {
+func (e *Engine) cgroupsPath(c *state.Container) string {
 	plan := e.cgroupPlan()
 	switch {
-	case plan.manager == "" || c.Resources.Cgroups == "disabled":
+	case plan.manager == "" || c.Spec.Resources.Cgroups == "disabled":
 		return ""
 	case plan.manager == "systemd":
-		return e.slice(c) + ":pod:" + id
-	default:
-		parent := c.Resources.CgroupParent
-		if parent == "" {
-			parent = plan.own
-		}
-		return filepath.Join("/", parent, "pod-"+id)
+		return filepath.Join(e.scopeCgroup(c.ID, e.scopeSlice(c)), containerCgroup)
 	}
+	parent := c.Spec.Resources.CgroupParent
+	if parent == "" {
+		parent = plan.own
+	}
+	return filepath.Join("/", parent, "pod-"+c.ID)
+}
+
+// runtimeManager is the cgroup manager of the OCI runtime: with systemd too it
+// only makes directories, in the scope that pod has made.
+func (p cgroupPlan) runtimeManager() string {
+	if p.manager == "systemd" {
+		return ociruntime.CgroupFS
+	}
+	return p.manager
 }
 
 // noSwapLimit says that the kernel has no limit of swap for a cgroup. Only a
@@ -140,15 +149,4 @@ func (p cgroupPlan) noSwapLimit() bool {
 	}
 	dir := filepath.Join(cgroupRoot, p.own)
 	return !missing(filepath.Join(dir, "memory.max")) && missing(filepath.Join(dir, "memory.swap.max"))
-}
-
-// slice is the systemd slice of a container.
-func (e *Engine) slice(c *specgen.Container) string {
-	switch {
-	case c.Resources.CgroupParent != "":
-		return c.Resources.CgroupParent
-	case e.Session.Rootless:
-		return "user.slice"
-	}
-	return "machine.slice"
 }

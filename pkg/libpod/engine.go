@@ -57,7 +57,6 @@ type Engine struct {
 	lostErr error
 	cgroups sync.Once
 	cgroup  cgroupPlan
-	placing sync.WaitGroup // scopes that are being made
 }
 
 // Open opens the engine. It touches neither images nor containers.
@@ -74,12 +73,8 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	return e, nil
 }
 
-// Close waits for scopes that are being made and closes the state. Containers go
-// on.
-func (e *Engine) Close() error {
-	e.placing.Wait()
-	return e.state.Close()
-}
+// Close closes the state. Containers go on.
+func (e *Engine) Close() error { return e.state.Close() }
 
 // paths are pod's own directories of a store.
 type paths struct {
@@ -139,7 +134,7 @@ func (e *Engine) runtime(name string) (*ociruntime.Runtime, error) {
 	base := filepath.Base(path)
 	return &ociruntime.Runtime{
 		Name: base, Path: path, Conmon: conmon, Flags: e.RuntimeFlags,
-		CgroupManager: e.cgroupPlan().manager,
+		CgroupManager: e.cgroupPlan().runtimeManager(),
 		StateRoot:     filepath.Join(e.paths.runtime, base),
 	}, nil
 }

@@ -99,6 +99,7 @@ func (e *Engine) sessionOptions(c *state.Container, s *state.Exec, proc *rspec.P
 	return ociruntime.ExecOptions{
 		ContainerID: c.ID, SessionID: s.ID, RunDir: e.execDir(s), Process: proc,
 		Terminal: s.Terminal, Stdin: s.Stdin, Log: ociruntime.Log{Driver: ociruntime.LogNone},
+		Place: e.execPlace(c),
 	}
 }
 

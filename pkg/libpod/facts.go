@@ -54,7 +54,7 @@ func (e *Engine) facts(ctx context.Context, c *state.Container, l *launch) (spec
 		DefaultCapabilities: conf.DefaultCapabilities.Get(), Bounding: bounding(),
 		DefaultUlimits: conf.DefaultUlimits.Get(), MaxUlimits: hardLimits(),
 		DefaultPidsLimit: conf.PidsLimit, Controllers: plan.controllers, CgroupV2: plan.v2,
-		CgroupsPath: e.cgroupsPath(c.ID, s), NetNS: l.netns, Hostname: e.hostname(c),
+		CgroupsPath: e.cgroupsPath(c), NetNS: l.netns, Hostname: e.hostname(c),
 		Binds: l.binds, Volumes: map[string]string{}, InitPath: initInside,
 		SingleID: e.Session.SingleID, OOMScoreAdj: oomScore(), NoMqueue: missing("/dev/mqueue"),
 		NoSwapLimit: plan.noSwapLimit(),

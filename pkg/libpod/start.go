@@ -168,6 +168,7 @@ func (e *Engine) createProcess(ctx context.Context, c *state.Container, l *launc
 	created, err := l.runtime.Create(ctx, ociruntime.CreateOptions{
 		ID: c.ID, Name: c.Name, RunDir: l.dir, Terminal: c.Spec.Process.Terminal, Stdin: c.Spec.Process.Stdin,
 		Log: log, ExitCommand: e.exitCommand(c.ID), PIDFile: c.Spec.PIDFile, ConmonPIDFile: c.Spec.ConmonPIDFile,
+		Place:   e.conmonPlace(c),
 		Timeout: c.Spec.Process.Timeout, Stdio: nil,
 	})
 	if err != nil {
@@ -179,7 +180,6 @@ func (e *Engine) createProcess(ctx context.Context, c *state.Container, l *launc
 	if c.Run.Conmon, err = process.Of(created.ConmonPID); err != nil {
 		return fmt.Errorf("the monitor of container %s is gone: %w", short(c.ID), err)
 	}
-	e.placeConmon(ctx, c, l)
 	c.Run.Phase = state.PhaseInit
 	c.Run.Cgroup = processCgroup(created.PID)
 	if err := e.state.SetRun(ctx, c.ID, c.Run); err != nil {
