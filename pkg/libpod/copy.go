@@ -64,23 +64,23 @@ func (e *Engine) Copy(ctx context.Context, opts CopyOptions) (err error) {
 			err = errors.Join(err, to.close())
 		}
 	}()
-	j := &copyJob{CopyOptions: opts, from: from, to: to}
-	if !from.isHost() && from.root == nil || !to.isHost() && to.root == nil {
-		return errors.New("a container has no root file system")
-	}
+	return (&copyJob{CopyOptions: opts, from: from, to: to}).run()
+}
+
+func (j *copyJob) run() error {
 	if err := j.setOwner(); err != nil {
 		return err
 	}
-	if from.isHost() && opts.From.Path == "-" {
+	if j.from.isHost() && j.From.Path == "-" {
 		return j.unpack()
 	}
-	src, err := from.source(opts.From.Path)
+	src, err := j.from.source(j.From.Path)
 	if err != nil {
 		return err
 	}
 	defer src.file.Close()
 	switch {
-	case to.isHost() && opts.To.Path == "-":
+	case j.to.isHost() && j.To.Path == "-":
 		return j.pack(src)
 	case src.isDir():
 		return j.directory(src)
