@@ -28,6 +28,17 @@ type launch struct {
 	net     *network.Pending
 	binds   []rspec.Mount
 	wait    *os.File // the wait lock, while this process will clean up itself
+
+	// bundle takes nil when the bundle is there, or why it will not be; created
+	// gives what became of conmon and the runtime.
+	bundle  chan error
+	created chan creation
+}
+
+// creation is the answer of the runtime's create.
+type creation struct {
+	*ociruntime.Created
+	err error
 }
 
 // StartOptions say how a container is started.
@@ -101,10 +112,19 @@ func (e *Engine) prepare(ctx context.Context, c *state.Container, hold *os.File)
 	if err := step.Do(ctx, "state.starting", func() error { return e.state.SetRun(ctx, c.ID, c.Run) }); err != nil {
 		return nil, err
 	}
-	if err := step.Do(ctx, "network.begin", func() error { return e.beginNetwork(ctx, c, l) }); err != nil {
+	if err := step.Do(ctx, "conmon", func() error { return e.spawn(ctx, c, l) }); err != nil {
 		return nil, err
 	}
-	err = e.assemble(ctx, c, l)
+	err = step.Do(ctx, "network.begin", func() error { return e.beginNetwork(ctx, c, l) })
+	if err == nil {
+		err = e.assemble(ctx, c, l)
+	}
+	l.bundle <- err
+	if err == nil {
+		err = step.Do(ctx, "runtime.create", func() error { return e.awaitProcess(ctx, c, l) })
+	} else {
+		<-l.created // conmon has given up
+	}
 	if err != nil && l.net != nil {
 		err = errors.Join(err, l.net.Abort())
 		l.net = nil
@@ -112,8 +132,37 @@ func (e *Engine) prepare(ctx context.Context, c *state.Container, hold *os.File)
 	return l, err
 }
 
-// assemble mounts the root file system, writes the bundle and has conmon and
-// the runtime create the container. The network is set up meanwhile.
+// spawn starts conmon, which waits until the bundle is there: its own start, and
+// systemd's work on its scope, go on beside ours.
+func (e *Engine) spawn(ctx context.Context, c *state.Container, l *launch) error {
+	log, err := e.containerLog(c)
+	if err != nil {
+		return err
+	}
+	place := e.conmonPlace(c)
+	l.bundle, l.created = make(chan error, 1), make(chan creation, 1)
+	opts := ociruntime.CreateOptions{
+		ID: c.ID, Name: c.Name, RunDir: l.dir, Terminal: c.Spec.Process.Terminal, Stdin: c.Spec.Process.Stdin,
+		Log: log, ExitCommand: e.exitCommand(c.ID), PIDFile: c.Spec.PIDFile, ConmonPIDFile: c.Spec.ConmonPIDFile,
+		Timeout: c.Spec.Process.Timeout,
+		Place: func(ctx context.Context, pid int) error {
+			if place != nil {
+				if err := place(ctx, pid); err != nil {
+					return err
+				}
+			}
+			return <-l.bundle
+		},
+	}
+	go func() {
+		created, err := l.runtime.Create(ctx, opts)
+		l.created <- creation{created, err}
+	}()
+	return nil
+}
+
+// assemble mounts the root file system and writes the bundle. The network is
+// set up meanwhile, and conmon started.
 func (e *Engine) assemble(ctx context.Context, c *state.Container, l *launch) error {
 	store, err := e.Storage()
 	if err != nil {
@@ -141,10 +190,7 @@ func (e *Engine) assemble(ctx context.Context, c *state.Container, l *launch) er
 	if err := step.Do(ctx, "spec", func() error { spec, err = e.ociSpec(ctx, c, l); return err }); err != nil {
 		return err
 	}
-	if err := step.Do(ctx, "bundle", func() error { return writeBundle(l.dir, spec) }); err != nil {
-		return err
-	}
-	return step.Do(ctx, "runtime.create", func() error { return e.createProcess(ctx, c, l) })
+	return step.Do(ctx, "bundle", func() error { return writeBundle(l.dir, spec) })
 }
 
 func writeBundle(dir string, spec *rspec.Spec) error {
@@ -158,22 +204,14 @@ func writeBundle(dir string, spec *rspec.Spec) error {
 	return nil
 }
 
-// createProcess forks conmon, which has the runtime create the container, and
+// awaitProcess waits until conmon and the runtime have created the container, and
 // records both processes.
-func (e *Engine) createProcess(ctx context.Context, c *state.Container, l *launch) error {
-	log, err := e.containerLog(c)
-	if err != nil {
-		return err
+func (e *Engine) awaitProcess(ctx context.Context, c *state.Container, l *launch) error {
+	created := <-l.created
+	if created.err != nil {
+		return e.runtimeError(c, created.err)
 	}
-	created, err := l.runtime.Create(ctx, ociruntime.CreateOptions{
-		ID: c.ID, Name: c.Name, RunDir: l.dir, Terminal: c.Spec.Process.Terminal, Stdin: c.Spec.Process.Stdin,
-		Log: log, ExitCommand: e.exitCommand(c.ID), PIDFile: c.Spec.PIDFile, ConmonPIDFile: c.Spec.ConmonPIDFile,
-		Place:   e.conmonPlace(c),
-		Timeout: c.Spec.Process.Timeout, Stdio: nil,
-	})
-	if err != nil {
-		return e.runtimeError(c, err)
-	}
+	var err error
 	if c.Run.Init, err = process.Of(created.PID); err != nil {
 		return fmt.Errorf("container %s ended before it was started: %w", short(c.ID), err)
 	}
