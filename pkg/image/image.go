@@ -41,6 +41,8 @@ type Store struct {
 	// reader works on the store as it was opened, writer on a synced one. Both
 	// are made on first use: finding a local image needs neither.
 	reader, writer *library
+	// scratch is made with the writer.
+	scratch *scratch
 }
 
 // library is libimage on one store.
@@ -60,6 +62,18 @@ func New(store *storage.Store, opts Options) (*Store, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Store{storage: store, opts: opts, log: log, builtin: sync.OnceValues(builtinPolicy)}, nil
+}
+
+// Close removes temporary files. What was brought stays.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.scratch == nil {
+		return nil
+	}
+	err := s.scratch.close()
+	s.scratch, s.writer = nil, nil
+	return err
 }
 
 // Storage is the store of layers below.
@@ -95,6 +109,15 @@ func (s *Store) reading() (*library, error) {
 func (s *Store) writing() (*library, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.scratch == nil {
+		base, err := scratchBase()
+		if err != nil {
+			return nil, err
+		}
+		if s.scratch, err = newScratch(base); err != nil {
+			return nil, err
+		}
+	}
 	return s.open(&s.writer, s.storage.Synced)
 }
 
@@ -109,6 +132,9 @@ func (s *Store) open(lib **library, store func() (*storage.Store, error)) (*libr
 	layers, err := store()
 	if err != nil {
 		return nil, err
+	}
+	if lib == &s.writer {
+		sys.BigFilesTemporaryDir = s.scratch.path()
 	}
 	runtime, err := libimage.RuntimeFromStore(layers.Library(), &libimage.RuntimeOptions{SystemContext: sys})
 	if err != nil {

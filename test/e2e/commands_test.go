@@ -35,6 +35,7 @@ func commands() map[string]command {
 		"tty":      ttyCommand,
 		"waitfor":  waitFor,
 		"walk":     walk,
+		"walkpull": walkPull,
 	}
 }
 

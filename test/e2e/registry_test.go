@@ -45,6 +45,7 @@ func registryCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if *auth != "" {
 		handler = guarded(handler, *auth)
 	}
+	handler = boxOf(ts).gate.guard(handler)
 	server := httptest.NewUnstartedServer(handler)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	if *tls {

@@ -28,6 +28,7 @@ type sandbox struct {
 	runRoot string
 	// registry is set by the registry command.
 	registry http.Handler
+	gate     gate
 	// ids are containers that walk has seen.
 	ids map[string]bool
 }

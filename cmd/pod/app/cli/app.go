@@ -154,7 +154,7 @@ func (a *App) Images(ctx context.Context) (*image.Store, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		return images, nil, nil
+		return images, images.Close, nil
 	})
 }
 
