@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -59,11 +58,6 @@ type auxiliary struct {
 	Properties []property
 }
 
-// Conn is a connection to a manager; it is for one command.
-type Conn struct {
-	bus *dbus.Conn
-}
-
 // Errors of the manager that callers tell apart.
 var (
 	// ErrExists: there is a unit of that name already.
@@ -72,66 +66,34 @@ var (
 	ErrGone = errors.New("no such unit")
 )
 
-// Connect connects to the manager's private socket, without a message bus.
-func (m Manager) Connect(ctx context.Context) (*Conn, error) {
-	bus, err := dbus.Dial("unix:path="+dbus.EscapeBusAddressValue(m.socket), dbus.WithContext(ctx))
-	if err != nil {
-		return nil, fmt.Errorf("connect to systemd at %s: %w", m.socket, err)
-	}
-	// The peer is asked for by its uid on the host; in a user namespace we would
-	// say 0, and be refused.
-	if err := bus.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(m.uid))}); err != nil {
-		return nil, errors.Join(fmt.Errorf("authenticate to systemd at %s: %w", m.socket, err), bus.Close())
-	}
-	return &Conn{bus: bus}, nil
-}
-
-// Start makes one scope, without waiting for its processes to move. That a unit
-// of its name is there already is no error: somebody else made it for the same
-// process.
+// Start makes one scope. That a unit of its name is there already is no error:
+// somebody else made it for the same process.
 func (m Manager) Start(ctx context.Context, u Unit) error {
 	conn, err := m.Connect(ctx)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if err := conn.Start(ctx, u); !errors.Is(err, ErrExists) {
 		return err
 	}
 	return nil
 }
 
-// Close closes the connection.
-func (c *Conn) Close() error { return c.bus.Close() }
-
-// Start begins to make the scope; its processes move a moment later. ErrExists
-// if there is a unit of its name.
+// Start makes the scope and returns when its process is in it. ErrExists if
+// there is a unit of its name.
 func (c *Conn) Start(ctx context.Context, u Unit) error {
-	return c.call(ctx, u.Name, "StartTransientUnit", u.Name, "fail", u.properties(), []auxiliary{})
+	if err := c.call(ctx, u.Name, "StartTransientUnit", u.Name, "fail", u.properties(), []auxiliary{}); err != nil {
+		return fmt.Errorf("start %s: %w", u.Name, err)
+	}
+	return nil
 }
 
 // Attach moves a process into a cgroup below that of a unit which was made with
 // Delegate. ErrGone if the unit is not there.
 func (c *Conn) Attach(ctx context.Context, unit, below string, pid int) error {
-	return c.call(ctx, unit, "AttachProcessesToUnit", unit, below, []uint32{uint32(pid)}) //nolint:gosec // a pid
-}
-
-func (c *Conn) call(ctx context.Context, unit, method string, args ...any) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	systemd := c.bus.Object("org.freedesktop.systemd1", "/org/freedesktop/systemd1")
-	err := systemd.CallWithContext(ctx, "org.freedesktop.systemd1.Manager."+method, 0, args...).Err
-	var failed dbus.Error
-	if errors.As(err, &failed) {
-		switch failed.Name {
-		case "org.freedesktop.systemd1.UnitExists":
-			err = ErrExists
-		case "org.freedesktop.systemd1.NoSuchUnit", "org.freedesktop.systemd1.LoadFailed":
-			err = ErrGone
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, unit, err)
+	if err := c.call(ctx, "", "AttachProcessesToUnit", unit, below, []uint32{uint32(pid)}); err != nil { //nolint:gosec // a pid
+		return fmt.Errorf("move process %d into %s: %w", pid, unit, err)
 	}
 	return nil
 }

@@ -1,0 +1,172 @@
+package scope
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// Conn is a connection to a manager; it is for one command.
+//
+// The messages are a library's, the conversation is not: a library greets in
+// four steps before it asks, and systemd, which has one thread, takes longer to
+// answer these than to do what is asked for. Greeting and first question go out
+// together; systemd takes them as they come.
+type Conn struct {
+	conn   net.Conn
+	in     *bufio.Reader
+	uid    int
+	serial uint32
+}
+
+// Connect connects to the manager's private socket, without a message bus.
+func (m Manager) Connect(ctx context.Context) (*Conn, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", m.socket)
+	if err != nil {
+		return nil, fmt.Errorf("connect to systemd: %w", err)
+	}
+	return &Conn{conn: conn, in: bufio.NewReader(conn), uid: m.uid}, nil
+}
+
+// Close closes the connection.
+func (c *Conn) Close() error { return c.conn.Close() }
+
+// call calls a method of the manager, then reads until its answer and, if unit
+// is not empty, until the job that starts the unit has ended.
+func (c *Conn) call(ctx context.Context, unit, method string, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = c.conn.Close() })
+	defer stop()
+	err := c.ask(method, args)
+	if err == nil {
+		err = c.answer(unit)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// ask sends one question, the first with the greeting before it. The peer is
+// asked for by its uid on the host; in a user namespace a library would say 0,
+// and be refused.
+func (c *Conn) ask(method string, args []any) error {
+	var out bytes.Buffer
+	greeting := c.serial == 0
+	if greeting {
+		name := hex.EncodeToString([]byte(strconv.Itoa(c.uid)))
+		out.WriteString("\x00AUTH EXTERNAL " + name + "\r\nBEGIN\r\n")
+	}
+	c.serial++
+	message, err := encode(c.serial, method, args)
+	if err != nil {
+		return err
+	}
+	out.Write(message)
+	if _, err := c.conn.Write(out.Bytes()); err != nil {
+		return fmt.Errorf("ask systemd: %w", err)
+	}
+	if !greeting {
+		return nil
+	}
+	line, err := c.in.ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("greet systemd: %w", err)
+	}
+	if !strings.HasPrefix(line, "OK ") {
+		return fmt.Errorf("systemd refuses uid %d: %s", c.uid, strings.TrimSpace(line))
+	}
+	return nil
+}
+
+// answer reads what call waits for. systemd tells all its peers of every job;
+// signals of others are passed over.
+func (c *Conn) answer(unit string) error {
+	answered := false
+	for {
+		msg, err := dbus.DecodeMessage(c.in)
+		if err != nil {
+			return fmt.Errorf("read systemd's answer: %w", err)
+		}
+		switch msg.Type {
+		case dbus.TypeError:
+			return refusal(msg)
+		case dbus.TypeMethodReply:
+			if unit == "" {
+				return nil
+			}
+			answered = true
+		case dbus.TypeSignal:
+			result, mine := jobResult(msg, unit)
+			if !answered || !mine {
+				continue
+			}
+			if result != "done" {
+				return fmt.Errorf("systemd's job ended with %q", result)
+			}
+			return nil
+		}
+	}
+}
+
+// jobResult reads a JobRemoved signal: (number, object, unit, result).
+func jobResult(msg *dbus.Message, unit string) (result string, mine bool) {
+	member, _ := msg.Headers[dbus.FieldMember].Value().(string)
+	if member != "JobRemoved" || len(msg.Body) < 4 {
+		return "", false
+	}
+	name, _ := msg.Body[2].(string)
+	result, _ = msg.Body[3].(string)
+	return result, name == unit
+}
+
+// encode makes the message of a method call.
+func encode(serial uint32, method string, args []any) ([]byte, error) {
+	msg := &dbus.Message{
+		Type: dbus.TypeMethodCall,
+		Headers: map[dbus.HeaderField]dbus.Variant{
+			dbus.FieldPath:        dbus.MakeVariant(dbus.ObjectPath("/org/freedesktop/systemd1")),
+			dbus.FieldInterface:   dbus.MakeVariant("org.freedesktop.systemd1.Manager"),
+			dbus.FieldDestination: dbus.MakeVariant("org.freedesktop.systemd1"),
+			dbus.FieldMember:      dbus.MakeVariant(method),
+			dbus.FieldSignature:   dbus.MakeVariant(dbus.SignatureOf(args...)),
+		},
+		Body: args,
+	}
+	var out bytes.Buffer
+	if err := msg.EncodeTo(&out, binary.LittleEndian); err != nil {
+		return nil, fmt.Errorf("encode %s: %w", method, err)
+	}
+	data := out.Bytes()
+	// The library keeps the serial to itself and leaves it 0, which is none.
+	binary.LittleEndian.PutUint32(data[8:], serial)
+	return data, nil
+}
+
+// refusal turns systemd's error into ours.
+func refusal(msg *dbus.Message) error {
+	name, _ := msg.Headers[dbus.FieldErrorName].Value().(string)
+	switch name {
+	case "org.freedesktop.systemd1.UnitExists":
+		return ErrExists
+	case "org.freedesktop.systemd1.NoSuchUnit", "org.freedesktop.systemd1.LoadFailed",
+		"org.freedesktop.systemd1.ScopeNotRunning":
+		return ErrGone
+	}
+	if len(msg.Body) > 0 {
+		if text, ok := msg.Body[0].(string); ok {
+			return errors.New(text)
+		}
+	}
+	return errors.New(name)
+}
