@@ -26,6 +26,8 @@ type cgroupPlan struct {
 	controllers []string
 	// own is pod's cgroup below cgroupRoot.
 	own string
+	// shared is the scope below which containers are by default; see scope.go.
+	shared string
 	// reason says why manager is less than what was configured.
 	reason string
 }
@@ -50,7 +52,7 @@ func (e *Engine) planCgroups() cgroupPlan {
 	}
 	if wanted == "systemd" {
 		if scope, ok := e.systemdScope(); ok {
-			p.manager, p.controllers = "systemd", readControllers(scope)
+			p.manager, p.controllers, p.shared = "systemd", readControllers(scope), e.pauseScope()
 			return p
 		}
 		p.reason = "no systemd instance of the user answers"
@@ -122,6 +124,8 @@ func (e *Engine) cgroupsPath(c *state.Container) string {
 	switch {
 	case plan.manager == "" || c.Spec.Resources.Cgroups == "disabled":
 		return ""
+	case e.shared(c) != "":
+		return filepath.Join(e.shared(c), "pod-"+c.ID)
 	case plan.manager == "systemd":
 		return filepath.Join(e.scopeCgroup(c.ID, e.scopeSlice(c)), containerCgroup)
 	}

@@ -13,16 +13,20 @@ import (
 	"github.com/rootless-pod/pod/internal/scope"
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
+	"github.com/rootless-pod/pod/pkg/rootless"
 )
 
-// With systemd a container and its conmon live in one transient scope of the
-// user's manager, pod-ID.scope: conmon in its child supervisor, the container
-// in its child container. The scope is delegated, so the runtime makes the
-// container's cgroup by mkdir, without a request of its own to systemd; and
-// what is in it ends neither with the session nor with the unit that pod was
-// started in. conmon is put there before it starts the runtime: a process of
-// the session's cgroup could not be moved to the container's, whose common
-// parent belongs to root.
+// With systemd the containers of a user live below the delegated scope of his
+// pause process: each in a cgroup of its own that the runtime makes by mkdir,
+// without a request to systemd, and all their monitors in the child supervisor.
+// Nothing of it ends with the session or the unit that pod was started in.
+//
+// A container with a cgroup parent of its own, and root's, get a scope each,
+// pod-ID.scope, with the children supervisor and container.
+//
+// conmon is put there before it starts the runtime: a process of the session's
+// cgroup could not be moved to the container's, since their common parent is
+// root's.
 const (
 	supervisorCgroup = "supervisor"
 	containerCgroup  = "container"
@@ -63,6 +67,30 @@ func (e *Engine) scopeSlice(c *state.Container) string {
 	return "machine.slice"
 }
 
+// shared is the cgroup below which a container's is, if it shares a scope.
+func (e *Engine) shared(c *state.Container) string {
+	if c.Spec.Resources.CgroupParent != "" {
+		return ""
+	}
+	return e.cgroupPlan().shared
+}
+
+// pauseScope is the cgroup of the pause process's scope, empty if it is in none.
+func (e *Engine) pauseScope() string {
+	if !e.Session.Rootless {
+		return ""
+	}
+	pause, err := rootless.Pause(e.Session.RunBase)
+	if err != nil || !pause.Alive() {
+		return ""
+	}
+	path := strings.TrimSuffix(processCgroup(pause.PID), "/"+supervisorCgroup)
+	if !strings.HasPrefix(path, userManagerCgroup(e.Session.HostUID)+"/") || !strings.HasPrefix(filepath.Base(path), "pod-pause-") {
+		return ""
+	}
+	return path
+}
+
 // conmonPlace returns what puts the conmon of a container into its scope; nil
 // without systemd.
 func (e *Engine) conmonPlace(c *state.Container) func(ctx context.Context, pid int) error {
@@ -70,27 +98,63 @@ func (e *Engine) conmonPlace(c *state.Container) func(ctx context.Context, pid i
 		return nil
 	}
 	return func(ctx context.Context, pid int) error {
-		return step.Do(ctx, "scope", func() error { return e.place(ctx, c, pid) })
+		return step.Do(ctx, "scope", func() error {
+			if home := e.shared(c); home != "" {
+				return e.supervise(ctx, home, pid)
+			}
+			return e.place(ctx, c, pid)
+		})
 	}
 }
 
-// execPlace returns what puts the conmon of an exec session into the scope of
-// the container; nil if it can reach the container's cgroup from here.
+// execPlace returns what puts the conmon of an exec session beside that of the
+// container; nil if it can reach the container's cgroup from here.
 func (e *Engine) execPlace(c *state.Container) func(ctx context.Context, pid int) error {
-	if e.conmonPlace(c) == nil || !strings.HasSuffix(c.Run.Cgroup, "/"+containerCgroup) || !e.Session.Rootless ||
-		strings.HasPrefix(e.cgroupPlan().own, userManagerCgroup(e.Session.HostUID)+"/") {
+	if e.conmonPlace(c) == nil || !e.Session.Rootless || !e.inUserManager(c.Run.Cgroup) || e.inUserManager(e.cgroupPlan().own) {
 		return nil
 	}
+	home := filepath.Dir(c.Run.Cgroup)
 	return func(ctx context.Context, pid int) error {
-		return step.Do(ctx, "scope", func() error {
-			conn, err := e.systemd(ctx)
-			if err != nil {
+		return step.Do(ctx, "scope", func() error { return e.supervise(ctx, home, pid) })
+	}
+}
+
+// inUserManager says whether a cgroup is below that of the user's manager, so
+// that the user can move processes to and fro there.
+func (e *Engine) inUserManager(cgroup string) bool {
+	return strings.HasPrefix(cgroup, userManagerCgroup(e.Session.HostUID)+"/")
+}
+
+// supervise moves a monitor into the child supervisor of a scope.
+func (e *Engine) supervise(ctx context.Context, home string, pid int) error {
+	supervisor := filepath.Join(home, supervisorCgroup)
+	err := os.Mkdir(filepath.Join(cgroupRoot, supervisor), 0o755)
+	if err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("make cgroup of monitors: %w", err)
+	}
+	if err == nil {
+		// With a process in the scope's own cgroup its children could have no
+		// controllers (cgroups(7), "no internal processes").
+		if pause, err := rootless.Pause(e.Session.RunBase); err == nil && processCgroup(pause.PID) == home {
+			if err := moveTo(supervisor, pause.PID); err != nil {
 				return err
 			}
-			defer conn.Close()
-			return conn.Attach(ctx, scopeName(c.ID), "/"+supervisorCgroup, pid)
-		})
+		}
 	}
+	if e.inUserManager(e.cgroupPlan().own) {
+		return moveTo(supervisor, pid)
+	}
+	below := strings.TrimPrefix(supervisor, userManagerCgroup(e.Session.HostUID))
+	return scope.AttachToUser(ctx, e.Session.HostUID, below, pid)
+}
+
+// moveTo moves a process to a cgroup.
+func moveTo(cgroup string, pid int) error {
+	file := filepath.Join(cgroupRoot, cgroup, "cgroup.procs")
+	if err := os.WriteFile(file, []byte(strconv.Itoa(pid)), 0); err != nil {
+		return fmt.Errorf("move process %d to cgroup %s: %w", pid, cgroup, err)
+	}
+	return nil
 }
 
 func (e *Engine) systemd(ctx context.Context) (*scope.Conn, error) {
@@ -120,11 +184,11 @@ func (e *Engine) place(ctx context.Context, c *state.Container, pid int) error {
 			return err
 		}
 	}
-	supervisor := filepath.Join(cgroupRoot, want, supervisorCgroup)
-	if err := os.Mkdir(supervisor, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
+	supervisor := filepath.Join(want, supervisorCgroup)
+	if err := os.Mkdir(filepath.Join(cgroupRoot, supervisor), 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("make cgroup of the monitor: %w", err)
 	}
-	return os.WriteFile(filepath.Join(supervisor, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0)
+	return moveTo(supervisor, pid)
 }
 
 // startScope makes the scope, or joins it if the end of the container's last

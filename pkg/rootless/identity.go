@@ -176,3 +176,12 @@ func namespaces(proc string) (user, mount uint64, err error) {
 	}
 	return user, st.Ino, nil
 }
+
+// Pause is the process that keeps the user's namespaces, as its maker noted it.
+func Pause(base string) (process.ID, error) {
+	id, err := readIdentity(base)
+	if err != nil {
+		return process.ID{}, err
+	}
+	return id.Process, nil
+}
