@@ -132,7 +132,7 @@ func (e *Engine) endNetwork(ctx context.Context, c *state.Container) error {
 	if c.Run == nil || c.Run.Phase == state.PhaseCreating {
 		return nil
 	}
-	return network.Undo(network.Request{ID: c.ID, NetNSDir: e.paths.netns, RunDir: e.paths.net})
+	return network.Undo(ctx, network.Request{ID: c.ID, NetNSDir: e.paths.netns, RunDir: e.paths.net})
 }
 
 // destroy removes a container wholly: its run has been torn down or never was.

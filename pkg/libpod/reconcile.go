@@ -172,7 +172,7 @@ func (e *Engine) removeStray(ctx context.Context, store *storage.Store, id strin
 	if err := e.forgetRuntime(ctx, id); err != nil {
 		return err
 	}
-	if err := network.Undo(network.Request{ID: id, NetNSDir: e.paths.netns, RunDir: e.paths.net}); err != nil {
+	if err := network.Undo(ctx, network.Request{ID: id, NetNSDir: e.paths.netns, RunDir: e.paths.net}); err != nil {
 		return err
 	}
 	if _, err := store.Unmount(ctx, id, true); err != nil && !errors.Is(err, storage.ErrNoContainer) {
@@ -296,7 +296,7 @@ func (e *Engine) endAll(ctx context.Context, id string) error {
 	for _, m := range e.monitors(id) {
 		endMonitor(ctx, m)
 	}
-	return network.Undo(network.Request{ID: id, NetNSDir: e.paths.netns, RunDir: e.paths.net})
+	return network.Undo(ctx, network.Request{ID: id, NetNSDir: e.paths.netns, RunDir: e.paths.net})
 }
 
 // monitor is a conmon of this run directory, found by its command line.

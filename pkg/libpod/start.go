@@ -126,7 +126,7 @@ func (e *Engine) prepare(ctx context.Context, c *state.Container, hold *os.File)
 		<-l.created // conmon has given up
 	}
 	if err != nil && l.net != nil {
-		err = errors.Join(err, l.net.Abort())
+		err = errors.Join(err, l.net.Abort(ctx))
 		l.net = nil
 	}
 	return l, err

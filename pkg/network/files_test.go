@@ -22,11 +22,13 @@ func TestHosts(t *testing.T) {
 		want string
 	}{
 		{
-			"base file keeps what it names", Hosts{Base: base, Addresses: addr, Names: []string{"box", "web"}, HostAddress: "169.254.1.2"},
+			"base file keeps what it names",
+			Hosts{Base: base, Addresses: addr, Names: []string{"box", "web"}, HostAddress: "169.254.1.2"},
 			"127.0.0.1\tlocalhost vm\n10.1.1.1\tmirror web\n169.254.1.2\thost.containers.internal host.docker.internal\n10.0.2.100\tbox\n",
 		},
 		{
-			"added first", Hosts{Base: "none", AddHosts: []string{"db;db2:10.9.9.9", "gw:host-gateway", "six:::1", "box:1.1.1.1"}, Addresses: addr, Names: []string{"box"}, HostAddress: "10.0.2.2"},
+			"added first",
+			Hosts{Base: "none", AddHosts: []string{"db;db2:10.9.9.9", "gw:host-gateway", "six:::1", "box:1.1.1.1"}, Addresses: addr, Names: []string{"box"}, HostAddress: "10.0.2.2"},
 			"10.9.9.9\tdb db2\n10.0.2.2\tgw\n::1\tsix\n1.1.1.1\tbox\n127.0.0.1\tlocalhost\n::1\tlocalhost\n10.0.2.2\thost.containers.internal host.docker.internal\n",
 		},
 		{"no network", Hosts{Base: "none", Names: []string{"box", "name"}}, "127.0.0.1\tlocalhost\n::1\tlocalhost\n127.0.0.1\tbox name\n"},
@@ -87,14 +89,30 @@ func TestResolv(t *testing.T) {
 		in    Resolv
 		want  string
 	}{
-		{"host's and forward", map[string]string{"etc/resolv.conf": plain}, Resolv{Forward: []string{"169.254.1.1"}},
-			"search a.example b.example\nnameserver 169.254.1.1\nnameserver 10.0.0.53\noptions edns0 trust-ad\n"},
-		{"ipv6", map[string]string{"etc/resolv.conf": plain}, Resolv{IPv6: true},
-			"search a.example b.example\nnameserver 10.0.0.53\nnameserver fd00::53\noptions edns0 trust-ad\n"},
-		{"user's", map[string]string{"etc/resolv.conf": plain}, Resolv{Servers: []string{"1.1.1.1"}, Search: []string{"."}, Options: []string{"ndots:1"}, Forward: []string{"169.254.1.1"}},
-			"nameserver 1.1.1.1\noptions ndots:1\n"},
-		{"resolved", map[string]string{"etc/resolv.conf": stub, "run/systemd/resolve/resolv.conf": "nameserver 10.3.3.3\nsearch real.example\n"}, Resolv{},
-			"search real.example\nnameserver 10.3.3.3\n"},
+		{
+			"host's and forward",
+			map[string]string{"etc/resolv.conf": plain},
+			Resolv{Forward: []string{"169.254.1.1"}},
+			"search a.example b.example\nnameserver 169.254.1.1\nnameserver 10.0.0.53\noptions edns0 trust-ad\n",
+		},
+		{
+			"ipv6",
+			map[string]string{"etc/resolv.conf": plain},
+			Resolv{IPv6: true},
+			"search a.example b.example\nnameserver 10.0.0.53\nnameserver fd00::53\noptions edns0 trust-ad\n",
+		},
+		{
+			"user's",
+			map[string]string{"etc/resolv.conf": plain},
+			Resolv{Servers: []string{"1.1.1.1"}, Search: []string{"."}, Options: []string{"ndots:1"}, Forward: []string{"169.254.1.1"}},
+			"nameserver 1.1.1.1\noptions ndots:1\n",
+		},
+		{
+			"resolved",
+			map[string]string{"etc/resolv.conf": stub, "run/systemd/resolve/resolv.conf": "nameserver 10.3.3.3\nsearch real.example\n"},
+			Resolv{},
+			"search real.example\nnameserver 10.3.3.3\n",
+		},
 		{"loopback only", map[string]string{"etc/resolv.conf": "nameserver 127.0.0.1\n"}, Resolv{Forward: []string{"10.0.2.3"}}, "nameserver 10.0.2.3\n"},
 		{"host network", map[string]string{"etc/resolv.conf": stub}, Resolv{HostNetwork: true}, "search stub.example\nnameserver 127.0.0.53\noptions edns0\n"},
 		{"none", nil, Resolv{Forward: []string{"169.254.1.1"}}, "nameserver 169.254.1.1\n"},

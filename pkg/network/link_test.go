@@ -78,7 +78,7 @@ func request(t *testing.T, mode string, ports ...specgen.PortMapping) Request {
 	if driver, _, _ := Mode(specgen.Network{Mode: mode}, true, ""); driver == Pasta && pastaPath == "" || driver == Slirp && slirpPath == "" {
 		t.Skipf("%s is not installed", driver)
 	}
-	dir, err := os.MkdirTemp("", "podnet") // shorter than t.TempDir: a socket goes in
+	dir, err := os.MkdirTemp("", "podnet") //nolint:usetesting // shorter than t.TempDir: a socket goes in
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,14 +252,14 @@ func TestInside(t *testing.T) {
 		t.Run("unrecorded "+mode, func(t *testing.T) {
 			req := request(t, mode)
 			r := up(t, req)
-			if err := Undo(req); err != nil {
+			if err := Undo(t.Context(), req); err != nil {
 				t.Fatal(err)
 			}
 			clean(t, req)
 			if r.Helper.Alive() {
 				t.Error("the helper lives")
 			}
-			if err := Undo(req); err != nil {
+			if err := Undo(t.Context(), req); err != nil {
 				t.Errorf("second undo: %v", err)
 			}
 		})
@@ -269,7 +269,7 @@ func TestInside(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := p.Abort(); err != nil {
+			if err := p.Abort(t.Context()); err != nil {
 				t.Error(err)
 			}
 			clean(t, req)

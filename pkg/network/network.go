@@ -120,7 +120,7 @@ func Mode(spec specgen.Network, rootless bool, configured string) (driver string
 // even when there is an error; Kill is for a helper that was not waited for.
 type driver interface {
 	Wait(ctx context.Context) (link.Link, error)
-	Kill() error
+	Kill(ctx context.Context) error
 }
 
 // Pending is a network under way.
@@ -240,7 +240,7 @@ func (p *Pending) Wait(ctx context.Context) (*Result, error) {
 			break
 		}
 		if err := p.again(ctx, err); err != nil {
-			return nil, errors.Join(err, p.Abort())
+			return nil, errors.Join(err, p.Abort(ctx))
 		}
 	}
 	return &p.result, nil
@@ -291,14 +291,15 @@ func (p *Pending) withoutRoute(ctx context.Context) error {
 	return nil
 }
 
-// Abort undoes Begin; it may be called at any time before the result is used.
-func (p *Pending) Abort() error {
+// Abort undoes Begin, also when ctx was canceled; it may be called at any time
+// before the result is used.
+func (p *Pending) Abort(ctx context.Context) error {
 	var err error
 	if p.driver != nil {
-		err = p.driver.Kill()
+		err = p.driver.Kill(ctx)
 		p.driver = nil
 	}
-	return errors.Join(err, Teardown(context.Background(), p.result))
+	return errors.Join(err, Teardown(context.WithoutCancel(ctx), p.result))
 }
 
 // Teardown ends the helper and removes the namespace. It may be called again,
@@ -320,9 +321,9 @@ func Teardown(ctx context.Context, r Result) error {
 // Undo removes whatever a pod that was killed between Begin and the recording
 // of its result has left for a container. It looks at every process, so it is
 // for recovery only.
-func Undo(req Request) error {
+func Undo(ctx context.Context, req Request) error {
 	path := filepath.Join(req.NetNSDir, req.ID)
-	errs := []error{link.StopAll(path)}
+	errs := []error{link.StopAll(ctx, path)}
 	for _, file := range []string{filepath.Join(req.RunDir, req.ID+".pasta.pid"), socketPath(req.RunDir, req.ID)} {
 		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("remove network of %s: %w", req.ID, err))

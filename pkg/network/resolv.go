@@ -27,10 +27,12 @@ type Resolv struct {
 
 // localResolvers are stub servers on loopback and where the real ones are
 // listed: systemd-resolved and NetworkManager.
-var localResolvers = [...]struct{ server, file string }{
-	{"127.0.0.53", "/run/systemd/resolve/resolv.conf"},
-	{"127.0.0.54", "/run/systemd/resolve/resolv.conf"},
-	{"127.0.0.1", "/run/NetworkManager/no-stub-resolv.conf"},
+func localResolvers() []struct{ server, file string } {
+	return []struct{ server, file string }{
+		{"127.0.0.53", "/run/systemd/resolve/resolv.conf"},
+		{"127.0.0.54", "/run/systemd/resolve/resolv.conf"},
+		{"127.0.0.1", "/run/NetworkManager/no-stub-resolv.conf"},
+	}
 }
 
 // settings of a resolv.conf file.
@@ -91,7 +93,7 @@ func (r Resolv) host() (resolvSettings, error) {
 		return s, err
 	}
 	if len(s.servers) == 1 {
-		for _, local := range localResolvers {
+		for _, local := range localResolvers() {
 			if s.servers[0] != local.server {
 				continue
 			}

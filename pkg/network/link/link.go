@@ -203,11 +203,11 @@ func Find(netns string) []process.ID {
 	return found
 }
 
-// StopAll ends what Find finds.
-func StopAll(netns string) error {
+// StopAll ends what Find finds, also when ctx was canceled: it undoes.
+func StopAll(ctx context.Context, netns string) error {
 	var errs []error
 	for _, id := range Find(netns) {
-		errs = append(errs, Stop(context.Background(), id))
+		errs = append(errs, Stop(context.WithoutCancel(ctx), id))
 	}
 	return errors.Join(errs...)
 }

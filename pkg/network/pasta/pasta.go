@@ -73,15 +73,14 @@ func Start(ctx context.Context, opts Options) (*Pasta, error) {
 // Wait returns when pasta has configured the namespace: then it forks, and the
 // process that was started ends.
 func (p *Pasta) Wait(ctx context.Context) (link.Link, error) {
-	defer p.program.Close()
-	defer os.Remove(p.opts.PIDFile)
+	defer p.forget()
 	stop := context.AfterFunc(ctx, func() { _ = p.program.Process.Kill() })
 	err := p.program.Wait()
 	interrupted := !stop()
 	id := p.daemon()
 	if interrupted && id == (process.ID{}) {
 		// It may have been killed between its fork and the pid file.
-		if stopErr := link.StopAll(p.opts.NetNS); stopErr != nil {
+		if stopErr := link.StopAll(ctx, p.opts.NetNS); stopErr != nil {
 			return link.Link{}, fmt.Errorf("pasta: %w", errors.Join(ctx.Err(), stopErr))
 		}
 	}
@@ -109,11 +108,16 @@ func (p *Pasta) Wait(ctx context.Context) (link.Link, error) {
 }
 
 // Kill ends a pasta that Wait was not called for.
-func (p *Pasta) Kill() error {
-	defer p.program.Close()
-	defer os.Remove(p.opts.PIDFile)
+func (p *Pasta) Kill(ctx context.Context) error {
+	defer p.forget()
 	p.program.KillAll()
-	return link.StopAll(p.opts.NetNS)
+	return link.StopAll(ctx, p.opts.NetNS)
+}
+
+// forget removes what only the start needed.
+func (p *Pasta) forget() {
+	_ = os.Remove(p.opts.PIDFile) // often never written
+	_ = p.program.Close()
 }
 
 // daemon identifies the process that pasta has left in the background.

@@ -87,8 +87,10 @@ func (s settings) host(offset byte) netip.Addr {
 
 // args makes the command line. Descriptor 3 is for the ready message.
 func (s settings) args(netns, socket string) []string {
-	args := []string{"--configure", "--mtu=" + strconv.Itoa(s.mtu), "--enable-sandbox", "--enable-seccomp",
-		"--ready-fd=3", "--cidr=" + s.subnet.String()}
+	args := []string{
+		"--configure", "--mtu=" + strconv.Itoa(s.mtu), "--enable-sandbox", "--enable-seccomp",
+		"--ready-fd=3", "--cidr=" + s.subnet.String(),
+	}
 	if !s.hostLoopback {
 		args = append(args, "--disable-host-loopback")
 	}

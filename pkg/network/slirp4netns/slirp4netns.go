@@ -45,7 +45,7 @@ type Slirp struct {
 }
 
 // Start runs slirp4netns and does not wait for it.
-func Start(_ context.Context, opts Options) (*Slirp, error) {
+func Start(ctx context.Context, opts Options) (*Slirp, error) {
 	if opts.Path == "" {
 		return nil, errors.New("slirp4netns is not installed: install the package slirp4netns, or use --network pasta, none or host")
 	}
@@ -79,7 +79,7 @@ func Start(_ context.Context, opts Options) (*Slirp, error) {
 	}
 	s.ready = ready
 	if s.id, err = process.Of(s.program.Process.Pid); err != nil {
-		return nil, errors.Join(fmt.Errorf("slirp4netns: %w", err), s.Kill())
+		return nil, errors.Join(fmt.Errorf("slirp4netns: %w", err), s.Kill(ctx))
 	}
 	return s, nil
 }
@@ -88,9 +88,9 @@ func Start(_ context.Context, opts Options) (*Slirp, error) {
 func (s *Slirp) Wait(ctx context.Context) (link.Link, error) {
 	l := link.Link{Process: s.id}
 	if err := s.wait(ctx); err != nil {
-		return l, errors.Join(fmt.Errorf("slirp4netns: %w", err), s.Kill())
+		return l, errors.Join(fmt.Errorf("slirp4netns: %w", err), s.Kill(ctx))
 	}
-	defer s.program.Close()
+	defer func() { _ = s.program.Close() }()
 	l.Addresses = []netip.Prefix{netip.PrefixFrom(s.settings.host(100), s.settings.subnet.Bits())}
 	l.DNS = []string{s.settings.host(3).String()}
 	if s.settings.hostLoopback {
@@ -119,7 +119,7 @@ func (s *Slirp) wait(ctx context.Context) error {
 		return ctx.Err()
 	}
 	// The socket is bound before the ready message is sent.
-	defer os.Remove(s.opts.Socket)
+	defer func() { _ = os.Remove(s.opts.Socket) }()
 	for _, p := range s.opts.Ports {
 		for i := range max(p.Range, 1) {
 			if err := s.publish(ctx, p, i); err != nil {
@@ -131,9 +131,9 @@ func (s *Slirp) wait(ctx context.Context) error {
 }
 
 // Kill ends it.
-func (s *Slirp) Kill() error {
+func (s *Slirp) Kill(ctx context.Context) error {
 	s.program.KillAll()
-	err := link.StopAll(s.opts.NetNS) // a child of its start may still be ending
+	err := link.StopAll(ctx, s.opts.NetNS) // a child of its start may still be ending
 	_ = s.ready.Close()
 	if s.opts.Socket != "" {
 		_ = os.Remove(s.opts.Socket)
@@ -185,7 +185,7 @@ func (s *Slirp) publish(ctx context.Context, p specgen.PortMapping, i uint16) er
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
 		return err
 	}
