@@ -24,6 +24,7 @@ func FuzzParsePorts(f *testing.F) {
 }
 
 func fuzzMount(f *testing.F, parse func(string) (Mount, error)) {
+	f.Helper()
 	f.Fuzz(func(t *testing.T, s string) {
 		m, err := parse(s)
 		if err != nil {

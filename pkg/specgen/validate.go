@@ -85,15 +85,8 @@ func (c *Container) validateTogether() error {
 }
 
 func (p *Process) validate() error {
-	for _, words := range [][]string{p.Entrypoint, p.Command} {
-		if i := slices.IndexFunc(words, func(w string) bool { return strings.ContainsRune(w, 0) }); i >= 0 {
-			return fmt.Errorf("command word %q holds a NUL character", words[i])
-		}
-	}
-	for _, e := range slices.Concat(p.Env, p.EnvDefaults) {
-		if name, _, ok := strings.Cut(e, "="); !ok || name == "" || strings.ContainsRune(e, 0) {
-			return fmt.Errorf("invalid environment variable %q: it must be NAME=VALUE", e)
-		}
+	if err := p.validateWords(); err != nil {
+		return err
 	}
 	if p.WorkDir != "" && (!path.IsAbs(p.WorkDir) || strings.ContainsRune(p.WorkDir, 0)) {
 		return fmt.Errorf("--workdir %q must be an absolute path", p.WorkDir)
@@ -127,6 +120,21 @@ func (p *Process) validate() error {
 	}
 	if p.OOMScoreAdj != nil && (*p.OOMScoreAdj < -1000 || *p.OOMScoreAdj > 1000) {
 		return fmt.Errorf("--oom-score-adj %d must be from -1000 to 1000", *p.OOMScoreAdj)
+	}
+	return nil
+}
+
+// validateWords tests the command and its environment.
+func (p *Process) validateWords() error {
+	for _, w := range slices.Concat(p.Entrypoint, p.Command) {
+		if strings.ContainsRune(w, 0) {
+			return fmt.Errorf("command word %q holds a NUL character", w)
+		}
+	}
+	for _, e := range slices.Concat(p.Env, p.EnvDefaults) {
+		if name, _, ok := strings.Cut(e, "="); !ok || name == "" || strings.ContainsRune(e, 0) {
+			return fmt.Errorf("invalid environment variable %q: it must be NAME=VALUE", e)
+		}
 	}
 	return nil
 }
@@ -165,6 +173,17 @@ func (s *Security) validate() error {
 			return errSysctl(key)
 		}
 	}
+	if err := s.validateDevices(); err != nil {
+		return err
+	}
+	if s.Seccomp != "" && s.Seccomp != "unconfined" && hasControl(s.Seccomp) {
+		return fmt.Errorf("--security-opt seccomp: invalid path %q", s.Seccomp)
+	}
+	return nil
+}
+
+// validateDevices tests devices and ulimits.
+func (s *Security) validateDevices() error {
 	for _, d := range s.Devices {
 		if _, err := ParseDevice(d); err != nil {
 			return err
@@ -182,9 +201,6 @@ func (s *Security) validate() error {
 		if _, err := ParseUlimit(u); err != nil {
 			return err
 		}
-	}
-	if s.Seccomp != "" && s.Seccomp != "unconfined" && hasControl(s.Seccomp) {
-		return fmt.Errorf("--security-opt seccomp: invalid path %q", s.Seccomp)
 	}
 	return nil
 }
