@@ -32,8 +32,10 @@ func TestMain(m *testing.M) {
 
 func pullAsChild(ref string) error {
 	ctx := context.Background()
-	layers, _, err := storage.Open(ctx, storage.Options{Root: os.Getenv("ROOT"), RunRoot: os.Getenv("RUNROOT"),
-		Rootless: os.Getenv("_CONTAINERS_ROOTLESS_UID") != ""})
+	layers, _, err := storage.Open(ctx, storage.Options{
+		Root: os.Getenv("ROOT"), RunRoot: os.Getenv("RUNROOT"),
+		Rootless: os.Getenv("_CONTAINERS_ROOTLESS_UID") != "",
+	})
 	if err != nil {
 		return err
 	}

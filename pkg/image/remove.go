@@ -54,7 +54,7 @@ func (s *Store) Remove(ctx context.Context, names []string, opts RemoveOptions) 
 		got, failed := lib.RemoveImages(ctx, []string{name}, opts.library())
 		removed = append(removed, reports(got)...)
 		for _, err := range failed {
-			errs = append(errs, s.explainRemove(name, err))
+			errs = append(errs, s.explainRemove(ctx, name, err))
 		}
 	}
 	return removed, errs
@@ -77,7 +77,7 @@ func (s *Store) removeAll(ctx context.Context, lib *library, opts RemoveOptions)
 			options.Filters = []string{"id=" + images[i].ID}
 			got, failed := lib.RemoveImages(ctx, nil, options)
 			for _, err := range failed {
-				errs = append(errs, s.explainRemove(images[i].ID, err))
+				errs = append(errs, s.explainRemove(ctx, images[i].ID, err))
 			}
 			progress = progress || len(got) > 0 && len(failed) == 0
 			removed = append(removed, reports(got)...)
@@ -114,7 +114,7 @@ func reports(got []*libimage.RemoveImageReport) []Removed {
 }
 
 // explainRemove names the containers that need the image.
-func (s *Store) explainRemove(name string, err error) error {
+func (s *Store) explainRemove(ctx context.Context, name string, err error) error {
 	text := err.Error()
 	switch {
 	case strings.Contains(text, "please force removal"):
@@ -128,14 +128,14 @@ func (s *Store) explainRemove(name string, err error) error {
 	out := explain(name, err)
 	var plain *Error
 	if errors.As(out, &plain) && plain.kind == kindInUse {
-		plain.Hint = "remove " + s.usersOf(name) + " first, or use --force"
+		plain.Hint = "remove " + s.usersOf(ctx, name) + " first, or use --force"
 	}
 	return out
 }
 
 // usersOf names the containers of an image, for a message.
-func (s *Store) usersOf(name string) string {
-	img, err := s.find(context.Background(), name)
+func (s *Store) usersOf(ctx context.Context, name string) string {
+	img, err := s.find(ctx, name)
 	if err != nil {
 		return "the container"
 	}

@@ -99,7 +99,7 @@ func (s *Store) findPlain(name string) (found, bool, error) {
 	}
 	named, err := reference.ParseNormalizedNamed(name)
 	if err != nil || strings.Contains(name, "@") {
-		return found{}, false, nil
+		return found{}, false, nil //nolint:nilerr // not a plain name: libimage says what it is
 	}
 	full := reference.TagNameOnly(named).String()
 	if strings.HasPrefix(full, strings.TrimSuffix(name, ":latest")) && strings.ContainsAny(name, "/") {

@@ -1,6 +1,8 @@
 package image
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -21,7 +23,7 @@ func TestScratch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Lstat(dead); !os.IsNotExist(err) {
+	if _, err := os.Lstat(dead); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("the dead one's directory is there: ", err)
 	}
 	second, err := newScratch(base)
@@ -37,7 +39,7 @@ func TestScratch(t *testing.T) {
 		if err := s.close(); err != nil {
 			t.Error(err)
 		}
-		if _, err := os.Lstat(s.path()); !os.IsNotExist(err) {
+		if _, err := os.Lstat(s.path()); !errors.Is(err, fs.ErrNotExist) {
 			t.Error("still there: ", err)
 		}
 	}

@@ -1,0 +1,217 @@
+package image
+
+import (
+	"archive/tar"
+	"bytes"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"github.com/rootless-pod/pod/pkg/storage"
+)
+
+// newStore makes a store of its own, with its own configuration.
+func newStore(t *testing.T, opts Options) *Store {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("the library's drivers need root, or a user namespace")
+	}
+	dir := t.TempDir()
+	if opts.RegistriesConf == "" {
+		opts.RegistriesConf = filepath.Join(dir, "registries.conf")
+		write(t, opts.RegistriesConf, "# nothing configured\n")
+	}
+	if opts.SignaturePolicy == "" {
+		opts.SignaturePolicy = filepath.Join(dir, "policy.json")
+		write(t, opts.SignaturePolicy, acceptAnything)
+	}
+	if opts.Authfile == "" {
+		opts.Authfile = filepath.Join(dir, "auth.json")
+		write(t, opts.Authfile, "{}")
+	}
+	layers, _, err := storage.Open(t.Context(), storage.Options{
+		Root: filepath.Join(dir, "root"), RunRoot: filepath.Join(dir, "run"),
+		// So that the tests can be run in a user namespace too.
+		Rootless: os.Getenv("_CONTAINERS_ROOTLESS_UID") != "",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := layers.Library().Shutdown(true); err != nil {
+			t.Error(err)
+		}
+		if err := layers.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	store, err := New(layers, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fileLayer is a layer with one file.
+func fileLayer(t *testing.T, path, text string) v1.Layer {
+	t.Helper()
+	raw := archiveOf(t, path, text)
+	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(raw)), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return layer
+}
+
+func archiveOf(t *testing.T, path, text string) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	if err := w.WriteHeader(&tar.Header{Name: path, Mode: 0o644, Uid: 12, Gid: 34, Size: int64(len(text))}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(w, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+// makeImage is an image of one file, for an architecture.
+func makeImage(t *testing.T, arch, text string) v1.Image {
+	t.Helper()
+	img, err := mutate.AppendLayers(empty.Image, fileLayer(t, "etc/text", text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture = "linux", arch
+	config.Config = v1.Config{
+		Entrypoint: []string{"/bin/sh"}, Cmd: []string{"-c", "true"}, Env: []string{"PATH=/bin", "BROKEN", "=X", "EMPTY="},
+		WorkingDir: "/srv", User: "7:8", StopSignal: "SIGINT", Labels: map[string]string{"a": "b"},
+		Volumes: map[string]struct{}{"/v2": {}, "/v1": {}}, ExposedPorts: map[string]struct{}{"80/tcp": {}},
+	}
+	if img, err = mutate.ConfigFile(img, config); err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+// serve runs a registry in this process; wrap may stand before it.
+func serve(t *testing.T, secure bool, wrap func(http.Handler) http.Handler) (host string) {
+	t.Helper()
+	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	if wrap != nil {
+		handler = wrap(handler)
+	}
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	if secure {
+		server.StartTLS()
+	} else {
+		server.Start()
+	}
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
+}
+
+// push uploads an image to a registry of serve. The registry protocol needs
+// two requests; go-containerregistry's client would bring docker's along.
+func push(t *testing.T, ref string, img v1.Image) {
+	t.Helper()
+	host, repo, tag := splitRef(ref)
+	layers, err := img.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := partial.ConfigLayer(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, layer := range append(layers, config) {
+		digest, err := layer.Digest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := layer.Compressed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		send(t, http.MethodPost, "http://"+host+"/v2/"+repo+"/blobs/uploads/?digest="+digest.String(), "application/octet-stream", content)
+	}
+	raw, err := img.RawManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kind, err := img.MediaType()
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(t, http.MethodPut, "http://"+host+"/v2/"+repo+"/manifests/"+tag, string(kind), bytes.NewReader(raw))
+}
+
+func splitRef(ref string) (host, repo, tag string) {
+	host, repo, _ = strings.Cut(ref, "/")
+	repo, tag, _ = strings.Cut(repo, ":")
+	return host, repo, tag
+}
+
+func send(t *testing.T, method, url, kind string, body io.Reader) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", kind)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := response.Body.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode >= 300 {
+		t.Fatalf("%s %s: %s", method, url, response.Status)
+	}
+}
+
+func plainHTTP() PullOptions {
+	verify, retry := false, uint(0)
+	return PullOptions{TLSVerify: &verify, Retry: &retry, Policy: PolicyAlways}
+}
+
+func idOf(t *testing.T, img v1.Image) string {
+	t.Helper()
+	sum, err := img.ConfigName()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sum.Hex
+}
