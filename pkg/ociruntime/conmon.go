@@ -175,7 +175,7 @@ func (r *Runtime) spawn(args []string, o spawnOptions) (*monitor, error) {
 
 // openCgroup makes and opens the cgroup directory conmon is cloned into.
 func openCgroup(path string) (*os.File, error) {
-	if err := os.MkdirAll(path, 0o755); err != nil {
+	if err := os.MkdirAll(path, 0o755); err != nil { //nolint:gosec // a cgroup, whose mode is 0755 everywhere
 		return nil, err
 	}
 	return os.Open(path)

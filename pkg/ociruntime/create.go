@@ -114,7 +114,9 @@ func (r *Runtime) createArgs(o CreateOptions) ([]string, error) {
 	if o.Log.Driver == LogPassthrough && o.Terminal {
 		return nil, fmt.Errorf("container %s: log driver passthrough does not work with a terminal: drop --tty", o.ID)
 	}
-	args, err := r.commonArgs(o.ID, o.ID, o.RunDir, o.Terminal, o.Stdin, o.Log, o.ExitCommand)
+	args, err := r.commonArgs(commonOptions{
+		id: o.ID, session: o.ID, runDir: o.RunDir, terminal: o.Terminal, stdin: o.Stdin, log: o.Log, exit: o.ExitCommand,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -134,11 +136,19 @@ func (r *Runtime) createArgs(o CreateOptions) ([]string, error) {
 	return args, nil
 }
 
+// commonOptions are what containers and exec sessions have in common: id names
+// the container (and the exit file), session the session or the container again.
+type commonOptions struct {
+	id, session, runDir string
+	terminal, stdin     bool
+	log                 Log
+	exit                []string
+}
+
 // commonArgs are conmon's arguments that containers and exec sessions share.
-// cid names the container (and the exit file), cuid the session.
-func (r *Runtime) commonArgs(cid, cuid, runDir string, terminal, stdin bool, log Log, exit []string) ([]string, error) {
-	if !filepath.IsAbs(runDir) {
-		return nil, fmt.Errorf("container %s: run directory %q is not absolute", cid, runDir)
+func (r *Runtime) commonArgs(o commonOptions) ([]string, error) {
+	if !filepath.IsAbs(o.runDir) {
+		return nil, fmt.Errorf("container %s: run directory %q is not absolute", o.id, o.runDir)
 	}
 	level := r.LogLevel
 	if level == "" {
@@ -146,11 +156,11 @@ func (r *Runtime) commonArgs(cid, cuid, runDir string, terminal, stdin bool, log
 	}
 	args := []string{
 		"--api-version", "1",
-		"-c", cid, "-u", cuid,
+		"-c", o.id, "-u", o.session,
 		"-r", r.Path,
-		"-b", runDir,
-		"-p", filepath.Join(runDir, pidFile),
-		"--exit-dir", runDir,
+		"-b", o.runDir,
+		"-p", filepath.Join(o.runDir, pidFile),
+		"--exit-dir", o.runDir,
 		"--full-attach",
 		"--sync",
 		// Logs are not worth an fsync on the way out: they survive a kill, and
@@ -158,7 +168,7 @@ func (r *Runtime) commonArgs(cid, cuid, runDir string, terminal, stdin bool, log
 		"--no-sync-log",
 		"--log-level", level,
 	}
-	logArgs, err := log.args()
+	logArgs, err := o.log.args()
 	if err != nil {
 		return nil, err
 	}
@@ -166,22 +176,22 @@ func (r *Runtime) commonArgs(cid, cuid, runDir string, terminal, stdin bool, log
 	for _, a := range r.globalArgs() {
 		args = append(args, "--runtime-arg", a)
 	}
-	if terminal {
+	if o.terminal {
 		// Once a runtime has the terminal, its errors go there and not to conmon.
-		for _, a := range []string{"--log", filepath.Join(runDir, runtimeLog), "--log-format", "json"} {
+		for _, a := range []string{"--log", filepath.Join(o.runDir, runtimeLog), "--log-format", "json"} {
 			args = append(args, "--runtime-arg", a)
 		}
 	}
 	// With -i conmon closes the container's input when a client goes away, which
 	// must not happen to a terminal that one detaches from.
-	if terminal {
+	if o.terminal {
 		args = append(args, "-t")
-	} else if stdin {
+	} else if o.stdin {
 		args = append(args, "-i")
 	}
-	if len(exit) > 0 {
-		args = append(args, "--exit-command", exit[0])
-		for _, a := range exit[1:] {
+	if len(o.exit) > 0 {
+		args = append(args, "--exit-command", o.exit[0])
+		for _, a := range o.exit[1:] {
 			args = append(args, "--exit-command-arg", a)
 		}
 	}
@@ -267,7 +277,7 @@ func writePIDs(o CreateOptions, c *Created) error {
 		if f.path == "" {
 			continue
 		}
-		if err := os.WriteFile(f.path, []byte(strconv.Itoa(f.pid)), 0o644); err != nil {
+		if err := os.WriteFile(f.path, []byte(strconv.Itoa(f.pid)), 0o644); err != nil { //nolint:gosec // the user's supervisors read it
 			return fmt.Errorf("write pid file: %w", err)
 		}
 	}

@@ -133,7 +133,10 @@ func (r *Runtime) execArgs(o ExecOptions) ([]string, error) {
 	if o.Process.Terminal != o.Terminal {
 		return nil, fmt.Errorf("exec session %s: process and session disagree on the terminal", o.SessionID)
 	}
-	args, err := r.commonArgs(o.ContainerID, o.SessionID, o.RunDir, o.Terminal, o.Stdin, o.Log, o.ExitCommand)
+	args, err := r.commonArgs(commonOptions{
+		id: o.ContainerID, session: o.SessionID, runDir: o.RunDir,
+		terminal: o.Terminal, stdin: o.Stdin, log: o.Log, exit: o.ExitCommand,
+	})
 	if err != nil {
 		return nil, err
 	}

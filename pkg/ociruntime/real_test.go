@@ -53,8 +53,9 @@ func TestReal(t *testing.T) {
 	}
 }
 
-// bench is a runtime with a place for bundles.
+// bench is a runtime with a place for bundles, for one test.
 type bench struct {
+	t    *testing.T
 	r    *ociruntime.Runtime
 	dir  string
 	root string
@@ -62,7 +63,7 @@ type bench struct {
 }
 
 // forRuntimes runs a test with each runtime that is there.
-func forRuntimes(t *testing.T, f func(t *testing.T, b *bench)) {
+func forRuntimes(t *testing.T, f func(b *bench)) {
 	t.Helper()
 	if os.Getenv(inNamespace) == "" {
 		t.Skip("runs as a child of TestReal")
@@ -88,16 +89,16 @@ func forRuntimes(t *testing.T, f func(t *testing.T, b *bench)) {
 			if err != nil {
 				t.Skip(err)
 			}
-			dir, err := os.MkdirTemp("/dev/shm", "oci")
+			dir, err := os.MkdirTemp("/dev/shm", "oci") //nolint:usetesting // in memory, as in life
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { removeAll(t, dir) })
-			b := &bench{dir: dir, root: filepath.Join(dir, "rootfs"), r: &ociruntime.Runtime{
+			b := &bench{t: t, dir: dir, root: filepath.Join(dir, "rootfs"), r: &ociruntime.Runtime{
 				Name: name, Path: found, Conmon: conmon, StateRoot: filepath.Join(dir, "state"),
 			}}
 			b.makeRoot(t)
-			f(t, b)
+			f(b)
 		})
 	}
 }

@@ -18,7 +18,8 @@ import (
 )
 
 func TestRealExec(t *testing.T) {
-	forRuntimes(t, func(t *testing.T, b *bench) {
+	forRuntimes(t, func(b *bench) {
+		t := b.t
 		c := b.create(t, b.options(t, proc(false, "/bin/sleep", "1000")))
 		if err := b.r.Start(t.Context(), c.id); err != nil {
 			t.Fatal(err)

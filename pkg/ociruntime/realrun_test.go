@@ -21,7 +21,8 @@ import (
 )
 
 func TestRealExitCodesAndOutput(t *testing.T) {
-	forRuntimes(t, func(t *testing.T, b *bench) {
+	forRuntimes(t, func(b *bench) {
+		t := b.t
 		for _, c := range []struct {
 			script   string
 			code     int
@@ -46,7 +47,8 @@ func TestRealExitCodesAndOutput(t *testing.T) {
 }
 
 func TestRealShortOutputIsNeverLost(t *testing.T) {
-	forRuntimes(t, func(t *testing.T, b *bench) {
+	forRuntimes(t, func(b *bench) {
+		t := b.t
 		o := b.options(t, proc(false, "/bin/busybox", "echo", "short"))
 		deleteAtEnd(t, b, o.ID)
 		for i := range 40 { // the same directory again and again: restart
@@ -69,7 +71,8 @@ func TestRealShortOutputIsNeverLost(t *testing.T) {
 
 // TestRealStaleSocket: what a killed conmon left does not hold up the next run.
 func TestRealStaleSocket(t *testing.T) {
-	forRuntimes(t, func(t *testing.T, b *bench) {
+	forRuntimes(t, func(b *bench) {
+		t := b.t
 		o := b.options(t, proc(false, "/bin/sleep", "1000"))
 		c := b.create(t, o)
 		if err := c.conmon.Signal(unix.SIGKILL); err != nil {
@@ -96,7 +99,8 @@ func TestRealStaleSocket(t *testing.T) {
 }
 
 func TestRealStdin(t *testing.T) {
-	forRuntimes(t, func(t *testing.T, b *bench) {
+	forRuntimes(t, func(b *bench) {
+		t := b.t
 		o := b.options(t, proc(false, "/bin/cat"))
 		o.Stdin = true
 		c := b.create(t, o)
@@ -110,7 +114,8 @@ func TestRealStdin(t *testing.T) {
 }
 
 func TestRealStdinUnread(t *testing.T) {
-	forRuntimes(t, func(t *testing.T, b *bench) {
+	forRuntimes(t, func(b *bench) {
+		t := b.t
 		o := b.options(t, proc(false, "/bin/sh", "-c", "echo done; exit 5"))
 		o.Stdin = true
 		c := b.create(t, o)
@@ -130,7 +135,8 @@ func TestRealStdinUnread(t *testing.T) {
 }
 
 func TestRealTerminal(t *testing.T) {
-	forRuntimes(t, func(t *testing.T, b *bench) {
+	forRuntimes(t, func(b *bench) {
+		t := b.t
 		p := proc(true, "/bin/sh", "-c", "tty; read x; stty size; echo got $x; exit 6")
 		c := b.create(t, b.options(t, p))
 		if err := attach.Resize(ociruntime.Ctl(c.runDir), 33, 101); err != nil {
@@ -148,7 +154,8 @@ func TestRealTerminal(t *testing.T) {
 }
 
 func TestRealDetachAndAttachAgain(t *testing.T) {
-	forRuntimes(t, func(t *testing.T, b *bench) {
+	forRuntimes(t, func(b *bench) {
+		t := b.t
 		c := b.create(t, b.options(t, proc(true, "/bin/cat")))
 		o := attach.Options{
 			Socket: ociruntime.AttachSocket(c.runDir), Terminal: true, DetachKeys: attach.DefaultDetachKeys,
@@ -174,7 +181,8 @@ func TestRealDetachAndAttachAgain(t *testing.T) {
 }
 
 func TestRealSignals(t *testing.T) {
-	forRuntimes(t, func(t *testing.T, b *bench) {
+	forRuntimes(t, func(b *bench) {
+		t := b.t
 		c := b.create(t, b.options(t, proc(false, "/bin/sleep", "1000")))
 		if st, err := b.r.State(t.Context(), c.id); err != nil || st.Status != rspec.StateCreated {
 			t.Errorf("state %+v, %v", st, err)
@@ -199,7 +207,8 @@ func TestRealSignals(t *testing.T) {
 }
 
 func TestRealBadCommands(t *testing.T) {
-	forRuntimes(t, func(t *testing.T, b *bench) {
+	forRuntimes(t, func(b *bench) {
+		t := b.t
 		for command, kind := range map[string]ociruntime.Kind{
 			"nosuch": ociruntime.KindNotFound, "/nosuch": ociruntime.KindNotFound,
 			"/adir": ociruntime.KindNotExecutable, "/noexec": ociruntime.KindNotExecutable,
@@ -225,7 +234,8 @@ func TestRealBadCommands(t *testing.T) {
 }
 
 func TestRealBrokenConmon(t *testing.T) {
-	forRuntimes(t, func(t *testing.T, b *bench) {
+	forRuntimes(t, func(b *bench) {
+		t := b.t
 		r := *b.r
 		r.Flags = []string{"--no-such-flag"}
 		_, err := r.Create(t.Context(), b.options(t, proc(false, "/bin/true")))
@@ -247,7 +257,8 @@ func TestRealBrokenConmon(t *testing.T) {
 }
 
 func TestRealConmonKilled(t *testing.T) {
-	forRuntimes(t, func(t *testing.T, b *bench) {
+	forRuntimes(t, func(b *bench) {
+		t := b.t
 		c := b.create(t, b.options(t, proc(false, "/bin/sleep", "1000")))
 		if err := b.r.Start(t.Context(), c.id); err != nil {
 			t.Fatal(err)
@@ -265,13 +276,16 @@ func TestRealConmonKilled(t *testing.T) {
 }
 
 func TestRealExitCommand(t *testing.T) {
-	forRuntimes(t, func(t *testing.T, b *bench) {
+	forRuntimes(t, func(b *bench) {
+		t := b.t
 		o := b.options(t, proc(false, "/bin/sh", "-c", "exit 3"))
 		mark := filepath.Join(b.dir, "cleaned")
 		busybox, _ := exec.LookPath("busybox")
 		// It sees the exit file, its arguments as given, and none of our files.
-		o.ExitCommand = []string{busybox, "sh", "-c", `cat "$1" > "$2"; echo " $3" $(ls /proc/$$/fd) >> "$2"; sleep 1`, "x",
-			filepath.Join(o.RunDir, o.ID), mark, "two words"}
+		o.ExitCommand = []string{
+			busybox, "sh", "-c", `cat "$1" > "$2"; echo " $3" $(ls /proc/$$/fd) >> "$2"; sleep 1`, "x",
+			filepath.Join(o.RunDir, o.ID), mark, "two words",
+		}
 		leak, err := unix.Open("/dev/null", unix.O_RDONLY, 0) // no close-on-exec, on purpose
 		if err != nil {
 			t.Fatal(err)
@@ -303,7 +317,8 @@ func TestRealExitCommand(t *testing.T) {
 }
 
 func TestRealTimeoutAndPlace(t *testing.T) {
-	forRuntimes(t, func(t *testing.T, b *bench) {
+	forRuntimes(t, func(b *bench) {
+		t := b.t
 		o := b.options(t, proc(false, "/bin/sleep", "1000"))
 		o.Timeout = 1
 		placed := 0
@@ -333,7 +348,8 @@ func TestRealTimeoutAndPlace(t *testing.T) {
 
 // TestRealTime reports what a whole cycle costs.
 func TestRealTime(t *testing.T) {
-	forRuntimes(t, func(t *testing.T, b *bench) {
+	forRuntimes(t, func(b *bench) {
+		t := b.t
 		o := b.options(t, proc(false, "/bin/true"))
 		const rounds = 30
 		deleteAtEnd(t, b, o.ID)

@@ -99,7 +99,7 @@ func Attach(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("attach: %w", err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	s := &session{o: o, conn: conn}
 	stopTerminal, err := s.terminal()
 	if err != nil {
@@ -306,7 +306,7 @@ func (s *session) copyInput(in io.Reader, strip *detacher) {
 		}
 		if detach {
 			s.detached.Store(true)
-			s.conn.Close()
+			_ = s.conn.Close()
 			return
 		}
 		if errors.Is(err, errStopped) {

@@ -17,7 +17,6 @@ var errStopped = errors.New("stopped")
 type fileReader struct {
 	file         *os.File
 	wakeR, wakeW *os.File
-	done         chan struct{}
 }
 
 // newFileReader prepares reading file.
