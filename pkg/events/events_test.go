@@ -365,8 +365,11 @@ func TestLine(t *testing.T) {
 		truncate bool
 		want     string
 	}{
-		{Event{Type: Container, Status: Start, ID: "0123456789abcdef", Image: "i", Name: "n", Attributes: map[string]string{"b": "2", "a": "1"}}, false,
-			"container start 0123456789abcdef (image=i, name=n, a=1, b=2)"},
+		{
+			Event{Type: Container, Status: Start, ID: "0123456789abcdef", Image: "i", Name: "n", Attributes: map[string]string{"b": "2", "a": "1"}},
+			false,
+			"container start 0123456789abcdef (image=i, name=n, a=1, b=2)",
+		},
 		{Event{Type: Container, Status: Start, ID: "0123456789abcdef", Image: "i", Name: "n\x1b[2J\n"}, true, "container start 0123456789ab (image=i, name=n?[2J?)"},
 		{Event{Type: Image, Status: Pull, ID: "ab", Name: "img"}, false, "image pull ab img"},
 		{Event{Type: Image, Status: PullError, Name: "img", Error: "no route"}, false, "image pull-error img error: no route"},

@@ -225,7 +225,7 @@ func (l *fileLog) follow(ctx context.Context, f Filter, yield func(Event, error)
 			return err
 		}
 		if !same {
-			next, err := l.next(ctx, current, t, f, yield, w)
+			next, err := l.next(w, func() error { return t.read(ctx, current, f, yield) })
 			if err != nil {
 				return err
 			}
@@ -241,7 +241,7 @@ func (l *fileLog) follow(ctx context.Context, f Filter, yield func(Event, error)
 
 // next opens the file that follows a rotated one. The watch is moved before the
 // last read of the old file: a writer may have had it open still.
-func (l *fileLog) next(ctx context.Context, old *os.File, t *tail, f Filter, yield func(Event, error) bool, w *watch) (*os.File, error) {
+func (l *fileLog) next(w *watch, lastRead func() error) (*os.File, error) {
 	next, err := l.open(os.O_RDWR)
 	if err != nil {
 		return nil, err
@@ -250,7 +250,7 @@ func (l *fileLog) next(ctx context.Context, old *os.File, t *tail, f Filter, yie
 		closeAll(next)
 		return nil, err
 	}
-	if err := t.read(ctx, old, f, yield); err != nil {
+	if err := lastRead(); err != nil {
 		closeAll(next)
 		return nil, err
 	}
