@@ -42,14 +42,14 @@ func readFile(ctx context.Context, path string, o Options, emit func(Line) error
 		}
 		defer w.close()
 	}
-	err := r.start()
+	err := r.start(ctx)
 	for err == nil {
 		ended := o.ended() // before the last read, so that it reads all
 		if err = r.toEnd(ctx); err != nil || !o.Follow {
 			break
 		}
 		var moved bool
-		if moved, err = r.reopen(); err != nil || moved {
+		if moved, err = r.reopen(ctx); err != nil || moved {
 			continue
 		}
 		if ended || ctx.Err() != nil {
@@ -77,8 +77,8 @@ type fileReader struct {
 }
 
 // start opens the file and goes to the first line wanted.
-func (r *fileReader) start() error {
-	if _, err := r.reopen(); err != nil || r.file == nil || r.o.Tail < 0 {
+func (r *fileReader) start(ctx context.Context) error {
+	if _, err := r.reopen(ctx); err != nil || r.file == nil || r.o.Tail < 0 {
 		return err
 	}
 	offset, skip, err := findTail(r.file, &r.o)
@@ -93,7 +93,7 @@ func (r *fileReader) start() error {
 }
 
 // reopen opens what path names now, if that is another file than before.
-func (r *fileReader) reopen() (bool, error) {
+func (r *fileReader) reopen(ctx context.Context) (bool, error) {
 	if r.file != nil {
 		now, err := os.Stat(r.path)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -115,8 +115,8 @@ func (r *fileReader) reopen() (bool, error) {
 		return false, err
 	}
 	if r.file != nil {
-		// What came between the last read and the rename.
-		if err := r.toEnd(context.Background()); err != nil {
+		// What came between the last read and the rename, even if it ends now.
+		if err := r.toEnd(context.WithoutCancel(ctx)); err != nil {
 			_ = next.Close()
 			return false, err
 		}
