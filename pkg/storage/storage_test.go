@@ -304,7 +304,7 @@ func TestConfigurationErrors(t *testing.T) {
 // benchPaths puts the run root where it is in life, in memory.
 func benchPaths(b *testing.B) Options {
 	b.Helper()
-	run, err := os.MkdirTemp("/dev/shm", "pod-bench-")
+	run, err := os.MkdirTemp("/dev/shm", "pod-bench-") //nolint:usetesting // in memory
 	if err != nil {
 		b.Skip(err)
 	}
@@ -327,7 +327,7 @@ func benchPaths(b *testing.B) Options {
 
 func BenchmarkOpen(b *testing.B) {
 	opts := benchPaths(b)
-	for range b.N {
+	for b.Loop() {
 		store, _, err := Open(b.Context(), opts)
 		if err != nil {
 			b.Fatal(err)
