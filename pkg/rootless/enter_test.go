@@ -85,7 +85,7 @@ func newHost(t *testing.T) *host {
 	if h.err != nil {
 		t.Fatal(h.err)
 	}
-	dir, err := os.MkdirTemp("/tmp", "podrun")
+	dir, err := os.MkdirTemp("/tmp", "podrun") //nolint:usetesting // other users go in
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ type call struct {
 // runDir makes a run directory for a user and sees that no pause process is left.
 func (h *host) runDir(t *testing.T, uid int, mode os.FileMode) string {
 	t.Helper()
-	dir, err := os.MkdirTemp(h.dir, "x")
+	dir, err := os.MkdirTemp(h.dir, "x") //nolint:usetesting // other users go in
 	if err != nil {
 		t.Fatal(err)
 	}
