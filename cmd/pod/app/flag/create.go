@@ -110,7 +110,7 @@ func identity(fs *pflag.FlagSet, c *specgen.Container, o *CreateOptions) {
 	fs.StringVar(&c.Name, "name", "", "Assign a name to the container")
 	fs.BoolVar(&c.Replace, "replace", false, "If a container with the same name exists, replace it")
 	fs.BoolVar(&c.Remove, "rm", false, "Remove container and any anonymous volumes after exit")
-	parsed(fs, "string", "restart", "", "", "Restart policy to apply when a container exits: no, always, unless-stopped, on-failure[:MAX]", func(s string) (err error) {
+	parsed(fs, "restart", "", "Restart policy to apply when a container exits: no, always, unless-stopped, on-failure[:MAX]", func(s string) (err error) {
 		c.Restart, c.RestartRetries, err = specgen.ParseRestart(s)
 		return err
 	})
@@ -126,14 +126,14 @@ func identity(fs *pflag.FlagSet, c *specgen.Container, o *CreateOptions) {
 func process(fs *pflag.FlagSet, p *specgen.Process, o *CreateOptions) {
 	fs.BoolVarP(&p.Stdin, "interactive", "i", false, "Make STDIN available to the contained process")
 	fs.BoolVarP(&p.Terminal, "tty", "t", false, "Allocate a pseudo-TTY for container")
-	parsed(fs, "string", "entrypoint", "", "", "Overwrite the default ENTRYPOINT of the image: a word or a JSON array, \"\" for none", func(s string) (err error) {
-		p.Entrypoint, err = parseEntrypoint(s)
-		return err
+	parsed(fs, "entrypoint", "", "Overwrite the default ENTRYPOINT of the image: a word or a JSON array, \"\" for none", func(s string) error {
+		p.Entrypoint = parseEntrypoint(s)
+		return nil
 	})
 	fs.StringVarP(&p.WorkDir, "workdir", "w", "", "Working directory inside the container")
 	fs.StringVarP(&p.User, "user", "u", "", "Username or UID (format: <name|uid>[:<group|gid>])")
 	fs.StringSliceVar(&p.Groups, "group-add", nil, "Add additional groups to the primary container process; 'keep-groups' keeps those of the host's user")
-	parsed(fs, "string", "umask", "", "0022", "Set umask in container", func(s string) error {
+	parsed(fs, "umask", "0022", "Set umask in container", func(s string) error {
 		p.Umask = s
 		return nil
 	})
@@ -186,9 +186,9 @@ func security(fs *pflag.FlagSet, s *specgen.Security, o *CreateOptions) {
 }
 
 func resources(fs *pflag.FlagSet, r *specgen.Resources, o *CreateOptions) {
-	size(fs, &r.Memory, "memory", "m", "", "Memory limit (`<number>[<unit>]`)")
-	size(fs, &r.MemoryReservation, "memory-reservation", "", "", "Memory soft limit (`<number>[<unit>]`)")
-	parsed(fs, "string", "memory-swap", "", "", "Swap limit equal to memory plus swap: '-1' to enable unlimited swap", func(s string) (err error) {
+	fs.VarP(&value{kind: "string", read: size(&r.Memory)}, "memory", "m", "Memory limit (`<number>[<unit>]`)")
+	parsed(fs, "memory-reservation", "", "Memory soft limit (`<number>[<unit>]`)", size(&r.MemoryReservation))
+	parsed(fs, "memory-swap", "", "Swap limit equal to memory plus swap: '-1' to enable unlimited swap", func(s string) (err error) {
 		if s == "-1" {
 			r.MemorySwap = -1
 			return nil
@@ -203,8 +203,8 @@ func resources(fs *pflag.FlagSet, r *specgen.Resources, o *CreateOptions) {
 	fs.StringVar(&r.CPUSetCPUs, "cpuset-cpus", "", "CPUs in which to allow execution (0-3, 0,1)")
 	fs.StringVar(&r.CPUSetMems, "cpuset-mems", "", "Memory nodes (MEMs) in which to allow execution (0-3, 0,1)")
 	fs.Int64Var(&o.pidsLimit, "pids-limit", 0, "Tune container pids limit (set -1 for unlimited)")
-	size(fs, &r.ShmSize, "shm-size", "", "65536k", "Size of /dev/shm (`<number>[<unit>]`)")
-	parsed(fs, "string", "cgroups", "", "enabled", "Control container cgroup configuration: enabled, disabled, no-conmon or split", func(s string) error {
+	parsed(fs, "shm-size", "65536k", "Size of /dev/shm (`<number>[<unit>]`)", size(&r.ShmSize))
+	parsed(fs, "cgroups", "enabled", "Control container cgroup configuration: enabled, disabled, no-conmon or split", func(s string) error {
 		r.Cgroups = s
 		if s == "enabled" {
 			r.Cgroups = ""
@@ -275,7 +275,7 @@ func storage(fs *pflag.FlagSet, s *specgen.Storage) {
 	each(fs, "mount", "", "Attach a filesystem mount to the container: type=bind|volume|tmpfs,…", add(specgen.ParseMount))
 	each(fs, "tmpfs", "", "Mount a temporary filesystem (tmpfs) into a container: DESTINATION[:OPTIONS]", add(specgen.ParseTmpfs))
 	fs.StringArrayVar(&s.VolumesFrom, "volumes-from", nil, "Mount volumes from the specified container(s)")
-	parsed(fs, "string", "image-volume", "", "anonymous", "How image volumes are handled: anonymous, tmpfs or ignore", func(w string) error {
+	parsed(fs, "image-volume", "anonymous", "How image volumes are handled: anonymous, tmpfs or ignore", func(w string) error {
 		s.ImageVolume = w
 		return nil
 	})
@@ -289,7 +289,7 @@ func logging(fs *pflag.FlagSet, l *specgen.Log) {
 }
 
 func image(fs *pflag.FlagSet, o *CreateOptions) {
-	parsed(fs, "string", "pull", "", "missing", "Pull image policy: always, missing, never or newer", func(s string) error {
+	parsed(fs, "pull", "missing", "Pull image policy: always, missing, never or newer", func(s string) error {
 		switch s {
 		case "always", "missing", "never", "newer":
 			o.Pull = s
@@ -312,27 +312,27 @@ func image(fs *pflag.FlagSet, o *CreateOptions) {
 
 // optionalBool adds a flag that may be unset.
 func optionalBool(fs *pflag.FlagSet, to **bool, name, usage string) {
-	parsed(fs, "bool", name, "", "", usage, func(s string) error {
+	fs.Var(&value{kind: "bool", read: func(s string) error {
 		b, err := strconv.ParseBool(s)
 		*to = &b
 		return err
-	})
+	}}, name, usage)
 	fs.Lookup(name).NoOptDefVal = "true"
 }
 
 // parseEntrypoint reads a JSON array of words or one word; "" is none at all.
-func parseEntrypoint(s string) ([]string, error) {
+func parseEntrypoint(s string) []string {
 	if s == "" {
-		return []string{}, nil
+		return []string{}
 	}
 	if !strings.HasPrefix(s, "[") {
-		return []string{s}, nil
+		return []string{s}
 	}
 	var words []string
 	if err := json.Unmarshal([]byte(s), &words); err != nil {
-		return []string{s}, nil //nolint:nilerr // a program's name may begin with a bracket, as [ does
+		return []string{s} // a program's name may begin with a bracket, as [ does
 	}
-	return words, nil
+	return words
 }
 
 // into reads NAME=VALUE into a map.

@@ -80,7 +80,8 @@ func TestCreate(t *testing.T) {
 		}},
 		Storage: specgen.Storage{Mounts: []specgen.Mount{
 			{Type: "bind", Source: "/cwd/src", Destination: "/dst", Options: []string{"ro"}},
-			{Type: "tmpfs", Destination: "/t"}, {Type: "tmpfs", Destination: "/u"},
+			{Type: "tmpfs", Destination: "/t"},
+			{Type: "tmpfs", Destination: "/u"},
 		}},
 		Log: specgen.Log{MaxSize: 1024},
 	}

@@ -30,9 +30,10 @@ func (v *value) Type() string { return v.kind }
 // Set reads one value.
 func (v *value) Set(s string) error { return v.read(s) }
 
-// parsed adds a flag whose one value is read by read.
-func parsed(fs *pflag.FlagSet, kind, name, short, shown, usage string, read func(string) error) {
-	fs.VarP(&value{kind: kind, text: shown, read: read}, name, short, usage)
+// parsed adds a flag whose one value is read by read; help shows shown as the
+// default.
+func parsed(fs *pflag.FlagSet, name, shown, usage string, read func(string) error) {
+	fs.Var(&value{kind: "string", text: shown, read: read}, name, usage)
 }
 
 // each adds a flag that may be given several times; read gets one word each.
@@ -59,12 +60,12 @@ func eachInList(fs *pflag.FlagSet, name, short, usage string, read func(string) 
 	}}, name, short, usage)
 }
 
-// size adds a flag for a number of bytes.
-func size(fs *pflag.FlagSet, to *int64, name, short, shown, usage string) {
-	parsed(fs, "string", name, short, shown, usage, func(s string) (err error) {
+// size reads a number of bytes.
+func size(to *int64) func(string) error {
+	return func(s string) (err error) {
 		*to, err = specgen.ParseSize(s)
 		return err
-	})
+	}
 }
 
 // UnsupportedError says that a flag is known, but has no effect yet.
