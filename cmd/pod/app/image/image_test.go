@@ -142,8 +142,10 @@ func TestWholeTour(t *testing.T) {
 	if err := json.Unmarshal([]byte(m.ok("images", "--format", "json")), &docs); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"Id", "ParentId", "RepoTags", "RepoDigests", "Size", "SharedSize", "VirtualSize", "Labels",
-		"Containers", "Digest", "Names", "Created", "CreatedAt", "Repository", "Tag"} {
+	for _, key := range []string{
+		"Id", "ParentId", "RepoTags", "RepoDigests", "Size", "SharedSize", "VirtualSize", "Labels",
+		"Containers", "Digest", "Names", "Created", "CreatedAt", "Repository", "Tag",
+	} {
 		if _, ok := docs[0][key]; !ok {
 			t.Errorf("images --format json: no key %s", key)
 		}

@@ -39,18 +39,26 @@ func TestList(t *testing.T) {
 		want string
 		err  string
 	}{
-		{name: "default table", o: Options{DefaultTable: "{{.ID}}\t{{join .Names \",\"}}\t{{.Size}}"},
-			want: "ID                NAMES       SIZE\n0123456789abcdef  one,uno     7.5 MB\nfedc              two         12 B\n"},
+		{
+			name: "default table", o: Options{DefaultTable: "{{.ID}}\t{{join .Names \",\"}}\t{{.Size}}"},
+			want: "ID                NAMES       SIZE\n0123456789abcdef  one,uno     7.5 MB\nfedc              two         12 B\n",
+		},
 		{name: "default table by its name", o: Options{Format: "table", DefaultTable: "{{.ID}}"}, want: "ID\n0123456789abcdef\nfedc\n"},
 		{name: "no heading", o: Options{DefaultTable: "{{.ID}}", NoHeading: true}, want: "0123456789abcdef\nfedc\n"},
-		{name: "heading of words and override", o: Options{DefaultTable: "{{.RunningFor}}\t{{.ID}}", Headers: map[string]string{"ID": "container id"}}, none: true,
-			want: "RUNNING FOR  CONTAINER ID\n"},
+		{
+			name: "heading of words and override", o: Options{DefaultTable: "{{.RunningFor}}\t{{.ID}}", Headers: map[string]string{"ID": "container id"}}, none: true,
+			want: "RUNNING FOR  CONTAINER ID\n",
+		},
 		{name: "two fields in a column", o: Options{Format: `table {{.Host.Arch}}:{{.ID}}`}, none: true, want: "ARCH:ID\n"},
 		{name: "empty list keeps the heading", o: Options{DefaultTable: "{{.ID}}"}, none: true, want: "ID\n"},
-		{name: "user table with escaped tab", o: Options{Format: `table {{.ID}}\t{{.Size}}`},
-			want: "ID                SIZE\n0123456789abcdef  7.5 MB\nfedc              12 B\n"},
-		{name: "user table with spaces, also in an action", o: Options{Format: `table {{ .Size }} {{ printf "%s x" .ID }}`},
-			want: "SIZE        ID\n7.5 MB      0123456789abcdef x\n12 B        fedc x\n"},
+		{
+			name: "user table with escaped tab", o: Options{Format: `table {{.ID}}\t{{.Size}}`},
+			want: "ID                SIZE\n0123456789abcdef  7.5 MB\nfedc              12 B\n",
+		},
+		{
+			name: "user table with spaces, also in an action", o: Options{Format: `table {{ .Size }} {{ printf "%s x" .ID }}`},
+			want: "SIZE        ID\n7.5 MB      0123456789abcdef x\n12 B        fedc x\n",
+		},
 		{name: "quiet", o: Options{Quiet: true, DefaultTable: "{{.Size}}"}, want: "0123456789abcdef\nfedc\n"},
 		{name: "quiet of another column", o: Options{Quiet: true, QuietTemplate: "{{truncate .ID 4}}"}, want: "0123\nfedc\n"},
 		{name: "quiet and nothing", o: Options{Quiet: true}, none: true, want: ""},
@@ -58,8 +66,10 @@ func TestList(t *testing.T) {
 		{name: "template that ends its line", o: Options{Format: `{{.ID}}\n`}, want: "0123456789abcdef\nfedc\n"},
 		{name: "own range", o: Options{Format: `{{range .}}{{.ID}},{{end}}`}, want: "0123456789abcdef,fedc,\n"},
 		{name: "escape inside of an action", o: Options{Format: `{{join .Names "\t}}"}}`}, want: "one\t}}uno\ntwo\n"},
-		{name: "functions", o: Options{Format: `{{title "ab cd"}} {{lower "AB"}} {{pad "x" 1 2}}| {{index (split "a,b" ",") 1}} {{println "p"}}`}, none: false,
-			want: strings.Repeat("Ab Cd ab  x  | b p\n\n", 2)},
+		{
+			name: "functions", o: Options{Format: `{{title "ab cd"}} {{lower "AB"}} {{pad "x" 1 2}}| {{index (split "a,b" ",") 1}} {{println "p"}}`}, none: false,
+			want: strings.Repeat("Ab Cd ab  x  | b p\n\n", 2),
+		},
 		{name: "json of a field", o: Options{Format: `{{json .Labels}}`}, want: "{\"a\":\"<b>\"}\nnull\n"},
 		{name: "json key and other case name the field", o: Options{Format: `{{.Id}} {{.host.arch}}`}, want: "0123456789abcdef amd64\nfedc \n"},
 		{name: "json of nothing", o: Options{Format: "json"}, none: true, want: "[]\n"},
