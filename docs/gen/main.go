@@ -41,7 +41,7 @@ func generate(root *cobra.Command, dir string) error {
 			return fmt.Errorf("remove old page: %w", err)
 		}
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // pages are for all
 		return fmt.Errorf("create directory: %w", err)
 	}
 	if err := doc.GenMarkdownTree(root, dir); err != nil {

@@ -103,7 +103,7 @@ func (r *Recorder) Write() error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(r.path, append(data, '\n'), 0o644); err != nil {
+	if err := os.WriteFile(r.path, append(data, '\n'), 0o644); err != nil { //nolint:gosec // for others to read, as the umask says
 		return fmt.Errorf("write trace: %w", err)
 	}
 	return nil

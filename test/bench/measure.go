@@ -149,7 +149,7 @@ func (b *bench) measure(ctx context.Context, c spec) ([]result, error) {
 	}
 	if err != nil {
 		r.Error = err.Error()
-		return []result{r}, nil
+		return []result{r}, nil //nolint:nilerr // it is part of the result
 	}
 	for name, samples := range r.Samples {
 		r.Medians[name] = median(samples)

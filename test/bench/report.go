@@ -79,15 +79,15 @@ func (b *bench) phases(ctx context.Context, rounds int) ([]phases, error) {
 	for _, network := range []string{"none", "pasta"} {
 		args := []string{"run", "--rm", "--network", network, b.image, "true"}
 		p := phases{Command: "run --rm --network " + network}
-		starts, durations := map[string][]float64{}, map[string][]float64{}
+		times := timings{starts: map[string][]float64{}, durations: map[string][]float64{}}
 		for range rounds {
 			settle(ctx)
-			if err := traced(ctx, pod, filepath.Join(b.runDir, "trace"), args, starts, durations); err != nil {
+			if err := times.trace(ctx, pod, filepath.Join(b.runDir, "trace"), args); err != nil {
 				return nil, err
 			}
 		}
-		for name := range starts {
-			p.Phases = append(p.Phases, phase{Name: name, Start: median(starts[name]), Duration: median(durations[name])})
+		for name := range times.starts {
+			p.Phases = append(p.Phases, phase{Name: name, Start: median(times.starts[name]), Duration: median(times.durations[name])})
 		}
 		slices.SortFunc(p.Phases, func(x, y phase) int {
 			switch {
@@ -103,8 +103,11 @@ func (b *bench) phases(ctx context.Context, rounds int) ([]phases, error) {
 	return all, nil
 }
 
-// traced runs one command and adds what its trace says.
-func traced(ctx context.Context, t *tool, file string, args []string, starts, durations map[string][]float64) error {
+// timings are when the steps of several traces began and how long they took.
+type timings struct{ starts, durations map[string][]float64 }
+
+// trace runs one command and adds what its trace says.
+func (m timings) trace(ctx context.Context, t *tool, file string, args []string) error {
 	if _, err := t.run(ctx, append([]string{"--trace", file}, args...)...); err != nil {
 		return err
 	}
@@ -123,8 +126,8 @@ func traced(ctx context.Context, t *tool, file string, args []string, starts, du
 		return fmt.Errorf("trace of %s: %w", t.name, err)
 	}
 	for _, e := range trace.TraceEvents {
-		starts[e.Name] = append(starts[e.Name], e.Start/1000)
-		durations[e.Name] = append(durations[e.Name], e.Duration/1000)
+		m.starts[e.Name] = append(m.starts[e.Name], e.Start/1000)
+		m.durations[e.Name] = append(m.durations[e.Name], e.Duration/1000)
 	}
 	return nil
 }
