@@ -47,6 +47,7 @@ func (e *Engine) Exec(ctx context.Context, nameOrID string, opts ExecOptions, a 
 	if status := e.status(c); status != StatusRunning {
 		return Outcome{}, coded(codeNotRunning, "can only create exec sessions on running containers: %s is %s; start it first: %w", c.Name, status, ErrStateImproper)
 	}
+	go e.warmCgroups()
 	var proc *rspec.Process
 	err = step.Do(ctx, "exec.process", func() error { proc, err = e.execProcess(c, opts); return err })
 	if err != nil {

@@ -37,6 +37,7 @@ type Outcome struct {
 // Run creates a container and starts it. Without attach it returns when the
 // container runs; with attach when it has ended, or the user detached.
 func (e *Engine) Run(ctx context.Context, spec *specgen.Container, img specgen.ImageConfig, a *AttachOptions, created func(id string) error) (Outcome, error) {
+	go e.warmCgroups()
 	c, lock, err := e.create(ctx, spec, img)
 	if err != nil {
 		return Outcome{}, err

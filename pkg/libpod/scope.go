@@ -226,3 +226,20 @@ func awaitCgroup(ctx context.Context, pid int, want string) error {
 		time.Sleep(pause)
 	}
 }
+
+// warmCgroups pays in advance, beside the steps before it, for the move of
+// conmon to its cgroup. The first such move in a while waits for an RCU grace
+// period, about 10 ms, with a lock that the next ones then get at once
+// (cgroup_threadgroup_rwsem, rcu_sync); moving the pause process to where it is
+// takes that lock and changes nothing.
+func (e *Engine) warmCgroups() {
+	plan := e.cgroupPlan()
+	if plan.shared == "" {
+		return
+	}
+	if pause, err := rootless.Pause(e.Session.RunBase); err == nil {
+		if home := processCgroup(pause.PID); strings.HasPrefix(home, plan.shared) {
+			_ = moveTo(home, pause.PID)
+		}
+	}
+}

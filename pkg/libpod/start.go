@@ -51,6 +51,7 @@ type StartOptions struct {
 // Start starts a container that does not run. Starting a running one is no
 // error, as in the field.
 func (e *Engine) Start(ctx context.Context, nameOrID string) (*state.Container, error) {
+	go e.warmCgroups()
 	c, lock, err := e.lockContainer(ctx, nameOrID)
 	if err != nil {
 		return nil, err
