@@ -17,6 +17,9 @@ import (
 // they are the image's, and may be endless.
 const maxAccounts = 4 << 20
 
+// codeCannotRun is the exit code for a command that is there and cannot run.
+const codeCannotRun = 126
+
 // account is Process.User resolved in a root file system.
 type account struct {
 	uid, gid uint32
@@ -40,9 +43,9 @@ func resolveUser(root, name string, groups []string) (account, error) {
 	if err != nil {
 		switch {
 		case errors.Is(err, user.ErrNoPasswdEntries):
-			return account{}, fmt.Errorf("unable to find user %s: no matching entries in passwd file of the image; use a numeric id", name)
+			return account{}, coded(codeCannotRun, "unable to find user %s: no matching entries in passwd file of the image; use a numeric id", name)
 		case errors.Is(err, user.ErrNoGroupEntries):
-			return account{}, fmt.Errorf("unable to find group of %s: no matching entries in group file of the image; use a numeric id", name)
+			return account{}, coded(codeCannotRun, "unable to find group of %s: no matching entries in group file of the image; use a numeric id", name)
 		}
 		return account{}, fmt.Errorf("find user %s in the container: %w", name, err)
 	}
