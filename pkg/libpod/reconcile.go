@@ -367,7 +367,9 @@ func endMonitor(ctx context.Context, m monitor) {
 		_ = m.Wait(ctx)
 	}
 	for _, child := range below {
-		endMonitor(ctx, monitor{ID: child})
+		if child.PID != os.Getpid() { // conmon's exit command is its child
+			endMonitor(ctx, monitor{ID: child})
+		}
 	}
 }
 
