@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rootless-pod/pod/internal/process"
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/network"
+	"github.com/rootless-pod/pod/pkg/ociruntime"
 )
 
 // Cleanup is what conmon's exit command does: it records the end of a container
@@ -117,10 +119,32 @@ func (e *Engine) deleteProcess(ctx context.Context, c *state.Container) error {
 			endMonitor(ctx, m)
 		}
 	}
+	if done, err := e.forget(c, runtime); done || err != nil {
+		return err
+	}
 	if err := runtime.Delete(ctx, c.ID, true); err != nil {
 		return fmt.Errorf("delete container %s from the runtime: %w", short(c.ID), err)
 	}
 	return nil
+}
+
+// forget is the short way after an ordinary end: the first process was seen to
+// end, and with its pid namespace all others did. It says whether it was taken.
+func (e *Engine) forget(c *state.Container, runtime *ociruntime.Runtime) (bool, error) {
+	if c.Run == nil || c.Run.Init.PID == 0 || c.Run.StartedAt.IsZero() || c.Run.Init.Alive() {
+		return false, nil
+	}
+	if pid := c.Spec.Spaces.PID; pid != "" && pid != "private" {
+		return false, nil
+	}
+	cgroup := ""
+	if e.cgroupsPath(c) != "" {
+		if !strings.Contains(c.Run.Cgroup, c.ID) {
+			return false, nil // not the container's own: the runtime knows where that is
+		}
+		cgroup = filepath.Join(cgroupRoot, c.Run.Cgroup)
+	}
+	return runtime.Forget(c.ID, cgroup)
 }
 
 // endNetwork removes the container's network namespace and helper. What a
