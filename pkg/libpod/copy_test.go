@@ -27,7 +27,6 @@ func TestMain(m *testing.M) {
 // both, which no copy may read or write.
 type copyWorld struct {
 	root, host, secret string
-	from, to           *place
 }
 
 func newCopyWorld(t *testing.T) *copyWorld {
@@ -187,10 +186,10 @@ func TestCopyRules(t *testing.T) {
 
 func sameWords(a, b string) bool {
 	count := map[string]int{}
-	for _, f := range strings.Fields(a) {
+	for f := range strings.FieldsSeq(a) {
 		count[f]++
 	}
-	for _, f := range strings.Fields(b) {
+	for f := range strings.FieldsSeq(b) {
 		count[f]--
 	}
 	for _, n := range count {

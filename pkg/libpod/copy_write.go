@@ -151,7 +151,7 @@ func (j *copyJob) writeFile(in *os.File, src *source, dst *target) error {
 		return fmt.Errorf("write %s: %w", dst.path, err)
 	}
 	out := os.NewFile(uintptr(fd), tmp)
-	err = fill(out, in, src, owner, j.newMode(src), j.to.isHost())
+	err = j.fill(out, in, src, owner)
 	if closeErr := out.Close(); err == nil {
 		err = closeErr
 	}
@@ -172,7 +172,7 @@ func (j *copyJob) writeFile(in *os.File, src *source, dst *target) error {
 }
 
 // fill gives a new file content, attributes, owner, mode and times of src.
-func fill(out, in *os.File, src *source, owner ids, mode uint32, host bool) error {
+func (j *copyJob) fill(out, in *os.File, src *source, owner ids) error {
 	var content io.Reader = in
 	if src.st.Size > 0 { // a file that grows for ever must not be followed
 		content = io.LimitReader(in, src.st.Size)
@@ -184,10 +184,10 @@ func fill(out, in *os.File, src *source, owner ids, mode uint32, host bool) erro
 	if err := unix.Fchown(fd, owner.uid, owner.gid); err != nil {
 		return err
 	}
-	if err := unix.Fchmod(fd, mode); err != nil {
+	if err := unix.Fchmod(fd, j.newMode(src)); err != nil {
 		return err
 	}
-	if !host {
+	if !j.to.isHost() {
 		copyXattrs(in, out)
 	}
 	modified := time.Unix(src.st.Mtim.Unix())

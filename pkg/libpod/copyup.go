@@ -23,7 +23,7 @@ func (e *Engine) prepareVolumes(ctx context.Context, c *state.Container, root st
 		source := m.Source
 		if m.Type == "volume" {
 			source = e.volumeDir(m.Source)
-			if err := e.fillVolume(ctx, c, m, root, own.NoCopy); err != nil {
+			if err := e.fillVolume(ctx, m, root, own.NoCopy); err != nil {
 				return err
 			}
 		}
@@ -41,7 +41,7 @@ func (e *Engine) prepareVolumes(ctx context.Context, c *state.Container, root st
 
 // fillVolume copies the image's content into a volume that was never used. The
 // copy runs chrooted on both sides: links of the image lead nowhere else.
-func (e *Engine) fillVolume(ctx context.Context, c *state.Container, m specgen.Mount, root string, skip bool) error {
+func (e *Engine) fillVolume(ctx context.Context, m specgen.Mount, root string, skip bool) error {
 	v, err := e.state.Volume(ctx, m.Source)
 	if err != nil {
 		return err

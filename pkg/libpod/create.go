@@ -166,7 +166,7 @@ func (e *Engine) volumesFrom(ctx context.Context, spec *specgen.Container) error
 				continue
 			}
 			m.Options = slices.Clone(m.Options)
-			for _, option := range strings.Split(options, ",") {
+			for option := range strings.SplitSeq(options, ",") {
 				if option != "" {
 					m.Options = append(m.Options, option)
 				}
@@ -277,21 +277,6 @@ func (e *Engine) undoCreate(ctx context.Context, id string) error {
 		return err
 	}
 	return e.destroy(ctx, c, true)
-}
-
-// inUse lists the containers made of an image.
-func (e *Engine) inUse(ctx context.Context, imageID string) ([]string, error) {
-	all, err := e.state.List(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var ids []string
-	for _, c := range all {
-		if c.ImageID == imageID {
-			ids = append(ids, c.ID)
-		}
-	}
-	return ids, nil
 }
 
 // commandLine is what ps shows of a container's command.

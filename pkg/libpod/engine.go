@@ -125,7 +125,7 @@ func (e *Engine) runtime(name string) (*ociruntime.Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	conmon := e.Options.Conmon
+	conmon := e.Conmon
 	if conmon == "" {
 		if conmon, err = ociruntime.FindConmon(e.Config.Engine.ConmonPath.Get()); err != nil {
 			return nil, err
@@ -141,8 +141,8 @@ func (e *Engine) runtime(name string) (*ociruntime.Runtime, error) {
 
 // runtimeName is the runtime for new containers.
 func (e *Engine) runtimeName() string {
-	if e.Options.Runtime != "" {
-		return e.Options.Runtime
+	if e.Runtime != "" {
+		return e.Runtime
 	}
 	return e.Config.Engine.OCIRuntime
 }

@@ -26,7 +26,7 @@ func TestExternal(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	e.Options.Storage = func() (*storage.Store, error) { return store, nil }
+	e.Storage = func() (*storage.Store, error) { return store, nil }
 	for _, c := range []*state.Container{ours, lost} {
 		if err := store.CreateContainer(t.Context(), storage.ContainerOptions{ID: c.ID, Name: c.Name, Created: c.Created}); err != nil {
 			t.Fatal(err)

@@ -30,7 +30,7 @@ func (e *Engine) Info(ctx context.Context) (*Info, error) {
 		VolumePath: e.paths.volumes, RunDir: e.paths.run,
 	}
 	info.Runtime, info.RuntimeErr = ociruntime.Find(e.runtimeName(), e.Config.Engine.OCIRuntimes)
-	if info.Conmon = e.Options.Conmon; info.Conmon == "" {
+	if info.Conmon = e.Conmon; info.Conmon == "" {
 		info.Conmon, info.ConmonErr = ociruntime.FindConmon(e.Config.Engine.ConmonPath.Get())
 	}
 	all, err := e.state.List(ctx)

@@ -230,8 +230,11 @@ func securityOpts(s *specgen.Security) []string {
 		opts = append(opts, "label="+label)
 	}
 	for _, o := range []struct{ key, value string }{
-		{"apparmor", s.AppArmor}, {"seccomp", s.Seccomp}, {"mask", strings.Join(s.Mask, ":")},
-		{"unmask", strings.Join(s.Unmask, ":")}, {"proc-opts", strings.Join(s.ProcOpts, ",")},
+		{"apparmor", s.AppArmor},
+		{"seccomp", s.Seccomp},
+		{"mask", strings.Join(s.Mask, ":")},
+		{"unmask", strings.Join(s.Unmask, ":")},
+		{"proc-opts", strings.Join(s.ProcOpts, ",")},
 	} {
 		if o.value != "" {
 			opts = append(opts, o.key+"="+o.value)

@@ -100,7 +100,7 @@ func (e *Engine) writeFiles(ctx context.Context, c *state.Container, l *launch) 
 		files["hosts"] = ""
 		bind("hosts", "/etc/hosts")
 	}
-	if !(len(n.DNS) == 1 && n.DNS[0] == "none") && !mounts(c, "/etc/resolv.conf") {
+	if (len(n.DNS) != 1 || n.DNS[0] != "none") && !mounts(c, "/etc/resolv.conf") {
 		files["resolv.conf"] = ""
 		bind("resolv.conf", "/etc/resolv.conf")
 	}
@@ -121,7 +121,7 @@ func (e *Engine) writeFiles(ctx context.Context, c *state.Container, l *launch) 
 		bind("localtime", "/etc/localtime")
 	}
 	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(l.dir, name), []byte(content), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(l.dir, name), []byte(content), 0o644); err != nil { //nolint:gosec // every user of the container reads it
 			return fmt.Errorf("write %s of container %s: %w", name, short(c.ID), err)
 		}
 	}

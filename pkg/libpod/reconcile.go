@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/rootless-pod/pod/internal/process"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
@@ -108,6 +109,9 @@ func (e *Engine) sweep(ctx context.Context, force bool) error {
 		}
 	}
 	if err := e.sweepLocks(); err != nil {
+		return err
+	}
+	if err := store.DropTemporary(ctx, time.Hour); err != nil {
 		return err
 	}
 	return e.sweepLayers(ctx, store)

@@ -128,7 +128,7 @@ func (e *Engine) inUserManager(cgroup string) bool {
 // supervise moves a monitor into the child supervisor of a scope.
 func (e *Engine) supervise(ctx context.Context, home string, pid int) error {
 	supervisor := filepath.Join(home, supervisorCgroup)
-	err := os.Mkdir(filepath.Join(cgroupRoot, supervisor), 0o755)
+	err := os.Mkdir(filepath.Join(cgroupRoot, supervisor), 0o755) //nolint:gosec // the mode of every cgroup
 	if err != nil && !errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("make cgroup of monitors: %w", err)
 	}
@@ -174,7 +174,7 @@ func (e *Engine) place(ctx context.Context, c *state.Container, pid int) error {
 		if err != nil {
 			return err
 		}
-		defer conn.Close()
+		defer func() { _ = conn.Close() }()
 		if err := startScope(ctx, conn, scope.Unit{
 			Name: scopeName(c.ID), Description: "pod container " + c.Name, Slice: slice, PID: pid, Delegate: true,
 		}); err != nil {
@@ -185,7 +185,7 @@ func (e *Engine) place(ctx context.Context, c *state.Container, pid int) error {
 		}
 	}
 	supervisor := filepath.Join(want, supervisorCgroup)
-	if err := os.Mkdir(filepath.Join(cgroupRoot, supervisor), 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := os.Mkdir(filepath.Join(cgroupRoot, supervisor), 0o755); err != nil && !errors.Is(err, os.ErrExist) { //nolint:gosec // as above
 		return fmt.Errorf("make cgroup of the monitor: %w", err)
 	}
 	return moveTo(supervisor, pid)

@@ -6,7 +6,9 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -66,7 +68,7 @@ func (e *Engine) seccompProfile(s *specgen.Container, spec *rspec.Spec) (*rspec.
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		if s.Security.Seccomp == "" && os.IsNotExist(err) {
+		if s.Security.Seccomp == "" && errors.Is(err, fs.ErrNotExist) {
 			return seccomp.GetDefaultProfile(spec)
 		}
 		return nil, fmt.Errorf("open seccomp profile: %w", err)
@@ -99,7 +101,7 @@ func (e *Engine) compiled(profile *rspec.LinuxSeccomp) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store compiled seccomp profile: %w", err)
 	}
-	defer os.Remove(file.Name()) // gone already when all went well
+	defer func() { _ = os.Remove(file.Name()) }() // gone already when all went well
 	defer file.Close()
 	if err := built.ExportBPF(file); err != nil {
 		return nil, fmt.Errorf("compile seccomp profile: %w", err)

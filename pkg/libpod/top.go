@@ -171,8 +171,10 @@ func (e *Engine) look(c *state.Container) (*view, []*proc, error) {
 		to   *idRanges
 		path string
 	}{
-		{&v.uids, fmt.Sprintf("/proc/%d/uid_map", init)}, {&v.gids, fmt.Sprintf("/proc/%d/gid_map", init)},
-		{&v.hostUIDs, "/proc/self/uid_map"}, {&v.hostGIDs, "/proc/self/gid_map"},
+		{&v.uids, fmt.Sprintf("/proc/%d/uid_map", init)},
+		{&v.gids, fmt.Sprintf("/proc/%d/gid_map", init)},
+		{&v.hostUIDs, "/proc/self/uid_map"},
+		{&v.hostGIDs, "/proc/self/gid_map"},
 	} {
 		if *m.to, err = readRanges(m.path); err != nil {
 			return nil, nil, err

@@ -41,7 +41,7 @@ func (e *Engine) CreateVolume(ctx context.Context, opts VolumeOptions) (*state.V
 	if err := e.state.AddVolume(ctx, v); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(e.volumeDir(v.Name), 0o755); err != nil {
+	if err := os.MkdirAll(e.volumeDir(v.Name), 0o755); err != nil { //nolint:gosec // users of the container go in
 		return nil, errors.Join(fmt.Errorf("make volume %s: %w", v.Name, err), e.state.RemoveVolume(ctx, v.Name))
 	}
 	v.Mountpoint = e.volumeDir(v.Name)

@@ -14,7 +14,7 @@ import (
 // tmpfsDir is a run directory as it is in use: on tmpfs where there is one.
 func tmpfsDir(tb testing.TB) string {
 	tb.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "pod-state-")
+	dir, err := os.MkdirTemp("/dev/shm", "pod-state-") //nolint:usetesting // in memory
 	if err != nil {
 		return tb.TempDir()
 	}
@@ -108,8 +108,7 @@ func BenchmarkOpenBusy(b *testing.B) {
 
 // BenchmarkVolatile is what `run --rm` pays once the Store is open.
 func BenchmarkVolatile(b *testing.B) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx := b.Context()
 	s, _ := benchStore(b)
 	c, run := sample(1, true), sampleRun()
 	for b.Loop() {

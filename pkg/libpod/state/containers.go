@@ -221,7 +221,7 @@ func column(ctx context.Context, q querier, query string, args ...any) ([]string
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	var all []string
 	for rows.Next() {
 		var v string

@@ -59,7 +59,7 @@ func records(ctx context.Context, q querier, query string, args ...any) ([]recor
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	var all []record
 	var doc, run sql.RawBytes
 	for rows.Next() {

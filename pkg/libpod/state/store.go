@@ -144,7 +144,7 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 	if err != nil {
 		return err // the connector has named the file
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	durable, volatile, err := s.versions(ctx, c)
 	if err != nil {
 		return err

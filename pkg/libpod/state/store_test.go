@@ -20,7 +20,7 @@ import (
 func TestMain(m *testing.M) {
 	if what := os.Getenv("POD_STATE_TEST_CHILD"); what != "" {
 		if err := child(context.Background(), what); err != nil {
-			fmt.Println("error:", err)
+			fmt.Fprintln(os.Stdout, "error:", err)
 			os.Exit(1)
 		}
 		os.Exit(0)
@@ -47,7 +47,7 @@ func child(ctx context.Context, what string) error {
 		return s.Close()
 	case "loop": // until killed
 		for n := 0; ; n++ {
-			fmt.Println(n)
+			fmt.Fprintln(os.Stdout, n)
 			if err := writeALot(ctx, s, os.Getpid(), 1); err != nil {
 				return err
 			}
@@ -56,7 +56,7 @@ func child(ctx context.Context, what string) error {
 		if _, err := s.Lock(ctx, "x"); err != nil {
 			return err
 		}
-		fmt.Println("locked")
+		fmt.Fprintln(os.Stdout, "locked")
 		select {}
 	}
 	return errors.New("unknown child " + what)

@@ -56,7 +56,7 @@ func (s *Store) write(ctx context.Context, begin, what string, fn func(ctx conte
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	if s.otherBoot.Load() {
 		if err := inTx(ctx, c, beginOne, func(c *sql.Conn) error { return s.purge(ctx, c) }); err != nil {
 			return s.fail(ctx, c, what, err)
@@ -77,7 +77,7 @@ func (s *Store) read(ctx context.Context, what string, fn func(ctx context.Conte
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	return s.fail(ctx, c, what, fn(ctx, c))
 }
 
