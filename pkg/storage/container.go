@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -263,6 +264,33 @@ func (s *Store) OrphanLayers(ctx context.Context, keep func(layer string) bool) 
 		}
 	}
 	return orphans, nil
+}
+
+// DropTemporary removes the files in which a killed process was writing a list of
+// the store. One may be written now, so only old ones are taken.
+func (s *Store) DropTemporary(ctx context.Context, age time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	driver := s.store.GraphDriverName()
+	var errs []error
+	for _, dir := range []string{
+		filepath.Join(s.store.GraphRoot(), driver+"-layers"), filepath.Join(s.store.GraphRoot(), driver+"-images"),
+		filepath.Join(s.store.GraphRoot(), driver+"-containers"), filepath.Join(s.store.RunRoot(), driver+"-layers"),
+	} {
+		files, err := filepath.Glob(filepath.Join(dir, ".tmp-*.json*"))
+		errs = append(errs, err)
+		for _, file := range files {
+			info, err := os.Lstat(file)
+			if err != nil || time.Since(info.ModTime()) < age {
+				continue
+			}
+			if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // usedLayers are the top layers of all containers and images.

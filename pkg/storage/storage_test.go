@@ -124,6 +124,36 @@ func TestUnknownContainer(t *testing.T) {
 	}
 }
 
+// What a killed process was writing goes when it is old; lists stay.
+func TestDropTemporary(t *testing.T) {
+	store := open(t, Options{})
+	if err := store.CreateContainer(t.Context(), ContainerOptions{ID: strings.Repeat("a", 64)}); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(store.Root(), store.Driver()+"-layers")
+	older, newer := filepath.Join(dir, ".tmp-layers.json123"), filepath.Join(dir, ".tmp-layers.json456")
+	for _, file := range []string{older, newer} {
+		if err := os.WriteFile(file, []byte("["), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	past := time.Now().Add(-2 * time.Hour)
+	if err := os.Chtimes(older, past, past); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.DropTemporary(t.Context(), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(older); !os.IsNotExist(err) {
+		t.Error("the old one is there: ", err)
+	}
+	for _, file := range []string{newer, filepath.Join(dir, "layers.json")} {
+		if _, err := os.Lstat(file); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A kill between layer and record leaves a whole layer that only pod can find.
 func TestOrphanLayers(t *testing.T) {
 	ctx := t.Context()
