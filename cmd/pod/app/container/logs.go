@@ -82,9 +82,9 @@ func runLogs(ctx context.Context, a *cli.App, opts *logsOptions, args []string) 
 	if !opts.follow {
 		group.SetLimit(1) // one container after the other
 	}
-	var line sync.Mutex
+	r := &logReader{app: a, engine: e, read: read, timestamps: opts.timestamps}
 	for i, c := range containers {
-		group.Go(func() error { return showLog(ctx, a, e, c, opts, read, prefix(c, i, len(containers), opts), &line) })
+		group.Go(func() error { return r.show(ctx, c, prefix(c, i, len(containers), opts)) })
 	}
 	return group.Wait()
 }
@@ -104,21 +104,33 @@ func prefix(c *state.Container, index, count int, opts *logsOptions) string {
 	return text + " "
 }
 
-func showLog(ctx context.Context, a *cli.App, e *libpod.Engine, c *state.Container, opts *logsOptions, read logs.Options, prefix string, line *sync.Mutex) error {
-	path, err := e.LogPath(c)
+// logReader shows the logs of several containers.
+type logReader struct {
+	app        *cli.App
+	engine     *libpod.Engine
+	read       logs.Options
+	timestamps bool
+	line       sync.Mutex
+}
+
+func (r *logReader) show(ctx context.Context, c *state.Container, prefix string) error {
+	path, err := r.engine.LogPath(c)
 	if err != nil {
 		return err
 	}
+	read := r.read
 	if read.Follow {
 		ended := make(chan struct{})
 		read.Ended = ended
 		go func() {
 			defer close(ended)
-			_ = e.LogEnded(ctx, c)
+			_ = r.engine.LogEnded(ctx, c)
 		}()
 	}
-	printer := logs.Printer{Out: locked{a.Out, line}, Err: locked{a.Err, line}, Timestamps: opts.timestamps, Prefix: prefix}
-	source := logs.Source{Driver: c.Spec.Log.Driver, Path: path, ID: c.ID, HostUID: a.HostUID()}
+	printer := logs.Printer{
+		Out: locked{r.app.Out, &r.line}, Err: locked{r.app.Err, &r.line}, Timestamps: r.timestamps, Prefix: prefix,
+	}
+	source := logs.Source{Driver: c.Spec.Log.Driver, Path: path, ID: c.ID, HostUID: r.app.HostUID()}
 	return logs.Read(ctx, source, read, printer.Print)
 }
 

@@ -229,7 +229,7 @@ func (r psRow) Command() string {
 
 // CreatedAt is the moment of creation.
 func (r psRow) CreatedAt() string {
-	return r.Created.Time.Format("2006-01-02 15:04:05.999999999 -0700 MST")
+	return r.Created.Format("2006-01-02 15:04:05.999999999 -0700 MST")
 }
 
 // CreatedHuman is how long ago that was.

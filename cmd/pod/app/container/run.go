@@ -21,8 +21,14 @@ import (
 	"github.com/rootless-pod/pod/pkg/specgen"
 )
 
+type runOptions struct {
+	spec   specgen.Container
+	create *flag.CreateOptions
+	run    *flag.RunOptions
+}
+
 func newRun(a *cli.App) *cobra.Command {
-	var spec specgen.Container
+	var opts runOptions
 	cmd := &cobra.Command{
 		Use: "run [options] IMAGE [COMMAND [ARG...]]", Short: "Run a command in a new container",
 		Long:    "Runs a command in a new container made of the image, which is pulled if it is not there.",
@@ -30,15 +36,16 @@ func newRun(a *cli.App) *cobra.Command {
 		Args:    cobra.MinimumNArgs(1),
 	}
 	cmd.Flags().SetInterspersed(false)
-	create := flag.Create(cmd.Flags(), &spec)
-	run := flag.Run(cmd.Flags())
+	opts.create = flag.Create(cmd.Flags(), &opts.spec)
+	opts.run = flag.Run(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return runRun(cmd.Context(), a, &spec, create, run, args)
+		return runRun(cmd.Context(), a, &opts, args)
 	}
 	return cmd
 }
 
-func runRun(ctx context.Context, a *cli.App, spec *specgen.Container, create *flag.CreateOptions, run *flag.RunOptions, args []string) error {
+func runRun(ctx context.Context, a *cli.App, opts *runOptions, args []string) error {
+	spec, create, run := &opts.spec, opts.create, opts.run
 	if err := run.Check(create); err != nil {
 		return err
 	}
@@ -188,7 +195,7 @@ func writeCIDFile(path, id string) error {
 	if path == "" {
 		return nil
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // the user's scripts read it
 	if err != nil {
 		return fmt.Errorf("write container id file: %w", err)
 	}

@@ -3,7 +3,6 @@ package container
 import (
 	"context"
 	"fmt"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -63,7 +62,7 @@ func newStop(a *cli.App) *cobra.Command {
 	cmd.Flags().BoolVarP(&sel.ignore, "ignore", "i", false, "Ignore errors when a specified container is missing")
 	timeout := timeFlag(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return eachUp(cmd.Context(), a, &sel, args, isUp, func(ctx context.Context, e *libpod.Engine, name string) error {
+		return sel.each(cmd.Context(), a, args, isUp, func(ctx context.Context, e *libpod.Engine, name string) error {
 			_, err := e.Stop(ctx, name, timeout())
 			return err
 		})
@@ -71,22 +70,22 @@ func newStop(a *cli.App) *cobra.Command {
 	return cmd
 }
 
-// eachUp runs work on every selected container and prints what the user called
+// each runs work on every selected container and prints what the user called
 // it.
-func eachUp(ctx context.Context, a *cli.App, sel *selection, args []string, usable func(libpod.Status) bool,
+func (s *selection) each(ctx context.Context, a *cli.App, args []string, usable func(libpod.Status) bool,
 	work func(ctx context.Context, e *libpod.Engine, name string) error,
 ) error {
 	e, err := a.Engine(ctx)
 	if err != nil {
 		return err
 	}
-	names, err := sel.names(ctx, e, args, usable)
+	names, err := s.names(ctx, e, args, usable)
 	if err != nil {
 		return err
 	}
 	return many(a, names, func(name string) (string, error) {
 		err := work(ctx, e, name)
-		if sel.ignore && absent(err) {
+		if s.ignore && absent(err) {
 			return "", nil
 		}
 		return name, err
@@ -109,7 +108,7 @@ func newRestart(a *cli.App) *cobra.Command {
 			usable = isUp
 			sel.all = len(args) == 0
 		}
-		return eachUp(cmd.Context(), a, &sel, args, usable, func(ctx context.Context, e *libpod.Engine, name string) error {
+		return sel.each(cmd.Context(), a, args, usable, func(ctx context.Context, e *libpod.Engine, name string) error {
 			_, err := e.Restart(ctx, name, timeout())
 			return err
 		})
@@ -131,8 +130,8 @@ func newKill(a *cli.App) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return eachUp(cmd.Context(), a, &sel, args, isUp, func(ctx context.Context, e *libpod.Engine, name string) error {
-			_, err := e.Kill(ctx, name, syscall.Signal(sig))
+		return sel.each(cmd.Context(), a, args, isUp, func(ctx context.Context, e *libpod.Engine, name string) error {
+			_, err := e.Kill(ctx, name, sig)
 			return err
 		})
 	}
@@ -156,7 +155,7 @@ func pauseCommand(a *cli.App, pause bool, verb, about string, when libpod.Status
 	sel.endFlags(cmd.Flags(), verb, true)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		only := func(s libpod.Status) bool { return s == when }
-		return eachUp(cmd.Context(), a, &sel, args, only, func(ctx context.Context, e *libpod.Engine, name string) error {
+		return sel.each(cmd.Context(), a, args, only, func(ctx context.Context, e *libpod.Engine, name string) error {
 			_, err := e.Pause(ctx, name, pause)
 			return err
 		})
@@ -164,58 +163,63 @@ func pauseCommand(a *cli.App, pause bool, verb, about string, when libpod.Status
 	return cmd
 }
 
+type rmOptions struct {
+	selection
+	libpod.RemoveOptions
+	depend bool
+}
+
 func newRm(a *cli.App) *cobra.Command {
-	var sel selection
-	var force, volumes, depend bool
+	var opts rmOptions
 	cmd := &cobra.Command{
 		Use: "rm [options] CONTAINER [CONTAINER...]", Short: "Remove one or more containers",
 		Long:    "Removes containers with what they wrote. With --force those that run are stopped first.",
 		Example: "  pod rm web\n  pod rm --all --force",
 	}
 	fs := cmd.Flags()
-	sel.endFlags(fs, "Remove", true)
-	fs.BoolVar(&depend, "depend", false, "Remove container and all containers that depend on the selected container")
-	fs.BoolVarP(&force, "force", "f", false, "Force removal of a running or unusable container")
-	fs.BoolVarP(&sel.ignore, "ignore", "i", false, "Ignore errors when a specified container is missing")
-	fs.BoolVarP(&volumes, "volumes", "v", false, "Remove anonymous volumes associated with the container")
+	opts.endFlags(fs, "Remove", true)
+	fs.BoolVar(&opts.depend, "depend", false, "Remove container and all containers that depend on the selected container")
+	fs.BoolVarP(&opts.Force, "force", "f", false, "Force removal of a running or unusable container")
+	fs.BoolVarP(&opts.ignore, "ignore", "i", false, "Ignore errors when a specified container is missing")
+	fs.BoolVarP(&opts.Volumes, "volumes", "v", false, "Remove anonymous volumes associated with the container")
 	timeout := timeFlag(fs)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if timeout() != nil && !force {
+		opts.Timeout = timeout()
+		if opts.Timeout != nil && !opts.Force {
 			return fmt.Errorf("--force option must be specified to use the --time option")
 		}
-		opts := libpod.RemoveOptions{Force: force, Volumes: volumes, Timeout: timeout()}
-		return runRm(cmd.Context(), a, &sel, args, opts, depend)
+		return runRm(cmd.Context(), a, &opts, args)
 	}
 	return cmd
 }
 
-func runRm(ctx context.Context, a *cli.App, sel *selection, args []string, opts libpod.RemoveOptions, depend bool) error {
+func runRm(ctx context.Context, a *cli.App, opts *rmOptions, args []string) error {
 	e, err := a.Engine(ctx)
 	if err != nil {
 		return err
 	}
-	if sel.all || len(sel.filters) > 0 {
+	if opts.all || len(opts.filters) > 0 {
 		if err := e.Reconcile(ctx, opts.Force); err != nil {
 			return err
 		}
 	}
 	if opts.Force {
-		sel.ignore = true // as in the field: rm -f of what is not there is done
+		opts.ignore = true // as in the field: rm -f of what is not there is done
 	}
-	names, err := sel.names(ctx, e, args, nil)
+	names, err := opts.names(ctx, e, args, nil)
 	if err != nil {
 		return err
 	}
 	missing := 0
 	err = many(a, names, func(name string) (string, error) {
-		if depend {
-			if err := e.RemoveDependents(ctx, name, opts); err != nil {
+		if opts.depend {
+			if err := e.RemoveDependents(ctx, name, opts.RemoveOptions); err != nil {
 				return "", err
 			}
 		}
-		_, err := e.Remove(ctx, name, opts)
+		_, err := e.Remove(ctx, name, opts.RemoveOptions)
 		if absent(err) {
-			if sel.ignore || sel.all {
+			if opts.ignore || opts.all {
 				return "", nil
 			}
 			missing++
@@ -232,11 +236,17 @@ func runRm(ctx context.Context, a *cli.App, sel *selection, args []string, opts 
 	return nil
 }
 
+type waitOptions struct {
+	selection
+	wanted []libpod.Status
+	every  time.Duration
+	first  bool
+}
+
 func newWait(a *cli.App) *cobra.Command {
-	var sel selection
+	var opts waitOptions
 	var conditions []string
 	var interval string
-	var first bool
 	cmd := &cobra.Command{
 		Use: "wait [options] CONTAINER [CONTAINER...]", Short: "Block on one or more containers",
 		Long:    "Waits until containers have ended, or have one of the conditions, and prints their exit codes.",
@@ -244,18 +254,17 @@ func newWait(a *cli.App) *cobra.Command {
 	}
 	fs := cmd.Flags()
 	fs.StringSliceVar(&conditions, "condition", nil, "Condition to wait on")
-	fs.BoolVar(&first, "exit-first-match", false, "Only wait until the first condition is met")
-	fs.BoolVar(&sel.ignore, "ignore", false, "Ignore if a container does not exist")
+	fs.BoolVar(&opts.first, "exit-first-match", false, "Only wait until the first condition is met")
+	fs.BoolVar(&opts.ignore, "ignore", false, "Ignore if a container does not exist")
 	fs.StringVarP(&interval, "interval", "i", "250ms", "Time interval to wait before checking the condition again")
-	fs.BoolVarP(&sel.latest, "latest", "l", false, "Act on the latest container")
+	fs.BoolVarP(&opts.latest, "latest", "l", false, "Act on the latest container")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		every, err := time.ParseDuration(interval)
-		if err != nil {
-			if every, err = time.ParseDuration(interval + "ms"); err != nil {
+		var err error
+		if opts.every, err = time.ParseDuration(interval); err != nil {
+			if opts.every, err = time.ParseDuration(interval + "ms"); err != nil {
 				return fmt.Errorf("interval %q is not a duration: write for example 250ms or 2s", interval)
 			}
 		}
-		wanted := make([]libpod.Status, 0, len(conditions))
 		for _, c := range conditions {
 			if !validCondition(c) {
 				return fmt.Errorf("condition %q is unknown: use configured, created, exited, healthy, initialized, paused, removing, running, stopped, stopping or unhealthy", c)
@@ -263,9 +272,9 @@ func newWait(a *cli.App) *cobra.Command {
 			if c == "configured" {
 				c = string(libpod.StatusCreated)
 			}
-			wanted = append(wanted, libpod.Status(c))
+			opts.wanted = append(opts.wanted, libpod.Status(c))
 		}
-		return runWait(cmd.Context(), a, &sel, args, wanted, every, first)
+		return runWait(cmd.Context(), a, &opts, args)
 	}
 	return cmd
 }
@@ -278,19 +287,19 @@ func validCondition(c string) bool {
 	return false
 }
 
-func runWait(ctx context.Context, a *cli.App, sel *selection, args []string, wanted []libpod.Status, every time.Duration, first bool) error {
+func runWait(ctx context.Context, a *cli.App, opts *waitOptions, args []string) error {
 	e, err := a.Engine(ctx)
 	if err != nil {
 		return err
 	}
-	names, err := sel.names(ctx, e, args, nil)
+	names, err := opts.names(ctx, e, args, nil)
 	if err != nil {
 		return err
 	}
-	if !first {
+	if !opts.first {
 		return many(a, names, func(name string) (string, error) {
-			code, err := e.Wait(ctx, name, wanted, every)
-			if sel.ignore && absent(err) {
+			code, err := e.Wait(ctx, name, opts.wanted, opts.every)
+			if opts.ignore && absent(err) {
 				return "-1", nil
 			}
 			return fmt.Sprint(code), err
@@ -305,7 +314,7 @@ func runWait(ctx context.Context, a *cli.App, sel *selection, args []string, wan
 	answers := make(chan answer, len(names))
 	for _, name := range names {
 		go func() {
-			code, err := e.Wait(ctx, name, wanted, every)
+			code, err := e.Wait(ctx, name, opts.wanted, opts.every)
 			answers <- answer{code, err}
 		}()
 	}
