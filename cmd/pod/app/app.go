@@ -116,9 +116,8 @@ func newRoot(a *cli.App) *cobra.Command {
 			}
 			return unknownCommand(cmd, args[0])
 		},
-		Args:                  cobra.ArbitraryArgs,
-		TraverseChildren:      true,
-		DisableFlagsInUseLine: true,
+		Args:             cobra.ArbitraryArgs,
+		TraverseChildren: true,
 	}
 	root.SetIn(a.In)
 	root.SetOut(a.Out)
@@ -140,7 +139,16 @@ func newRoot(a *cli.App) *cobra.Command {
 		}
 		root.AddCommand(aliases...)
 	}
+	ownUseLine(root)
 	return root
+}
+
+// ownUseLine keeps cobra from adding "[flags]" to lines that say "[options]".
+func ownUseLine(cmd *cobra.Command) {
+	cmd.DisableFlagsInUseLine = true
+	for _, sub := range cmd.Commands() {
+		ownUseLine(sub)
+	}
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {
