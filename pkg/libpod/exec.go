@@ -83,17 +83,56 @@ func (e *Engine) addSession(ctx context.Context, c *state.Container, opts ExecOp
 	if err := step.Do(ctx, "state.exec", func() error { return e.state.AddExec(ctx, s) }); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(e.execDir(s), 0o700); err != nil {
-		return nil, errors.Join(fmt.Errorf("make directory of the exec session: %w", err), e.state.RemoveExec(ctx, s.ID))
+	if err := e.makeExecDir(s); err != nil {
+		return nil, errors.Join(err, e.state.RemoveExec(ctx, s.ID))
 	}
 	return s, nil
+}
+
+// makeExecDir makes the session's directory in the container's, which is not
+// made again should it have gone.
+func (e *Engine) makeExecDir(s *state.Exec) error {
+	dir := e.execDir(s)
+	err := os.Mkdir(filepath.Dir(dir), 0o700)
+	if err == nil || errors.Is(err, os.ErrExist) {
+		err = os.Mkdir(dir, 0o700)
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return notRunning(s.Container)
+	}
+	if err != nil {
+		return fmt.Errorf("make directory of the exec session: %w", err)
+	}
+	return nil
+}
+
+// notRunning is the error of an exec whose container ended under it.
+func notRunning(name string) error {
+	return coded(codeNotRunning, "can only create exec sessions on running containers: %s has just ended: %w", name, ErrStateImproper)
+}
+
+// execError gives an error of the runtime its exit code.
+func (e *Engine) execError(c *state.Container, err error) error {
+	switch ociruntime.KindOf(err) {
+	case ociruntime.KindNoContainer, ociruntime.KindNotRunning:
+		return notRunning(c.Name)
+	}
+	if !c.Run.Init.Alive() {
+		return notRunning(c.Name)
+	}
+	return e.runtimeError(c, err)
 }
 
 func (e *Engine) dropSession(ctx context.Context, s *state.Exec) error {
 	if err := os.RemoveAll(e.execDir(s)); err != nil {
 		return fmt.Errorf("remove directory of the exec session: %w", err)
 	}
-	return e.state.RemoveExec(ctx, s.ID)
+	err := e.state.RemoveExec(ctx, s.ID)
+	var absent state.ErrNoExec
+	if errors.As(err, &absent) {
+		return nil // its container was removed
+	}
+	return err
 }
 
 func (e *Engine) sessionOptions(c *state.Container, s *state.Exec, proc *rspec.Process) ociruntime.ExecOptions {
@@ -114,7 +153,7 @@ func (e *Engine) execDetached(ctx context.Context, c *state.Container, s *state.
 	opts.ExitCommand = append(argv, "container", "cleanup", "--exec", s.ID, c.ID)
 	created, err := runtime.Exec(ctx, opts)
 	if err != nil {
-		return Outcome{}, errors.Join(e.runtimeError(c, err), e.dropSession(context.WithoutCancel(ctx), s))
+		return Outcome{}, errors.Join(e.execError(c, err), e.dropSession(context.WithoutCancel(ctx), s))
 	}
 	e.event(ctx, events.Exec, c)
 	// The command may have ended, and its session be gone, by now.
@@ -139,7 +178,7 @@ func (e *Engine) execAttached(ctx context.Context, c *state.Container, s *state.
 	var session *ociruntime.Session
 	err = step.Do(ctx, "exec.prepare", func() error { session, err = runtime.PrepareExec(ctx, opts); return err })
 	if err != nil {
-		return out, e.runtimeError(c, err)
+		return out, e.execError(c, err)
 	}
 	begun := false
 	begin := func() error {
@@ -179,7 +218,7 @@ func (e *Engine) startSession(ctx context.Context, c *state.Container, s *state.
 	s.Conmon, _ = process.Of(session.ConmonPID())
 	created, err := session.Start(ctx)
 	if err != nil {
-		return e.runtimeError(c, err)
+		return e.execError(c, err)
 	}
 	// A command may end before it is looked at: its pid is then nobody's.
 	s.Process, _ = process.Of(created.PID)

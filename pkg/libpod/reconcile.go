@@ -34,6 +34,9 @@ func (e *Engine) Reconcile(ctx context.Context, force bool) error {
 	if err := e.dropStale(ctx); err != nil {
 		return err
 	}
+	if err := e.state.DropOrphans(ctx); err != nil {
+		return err
+	}
 	return e.sweep(ctx, force)
 }
 

@@ -51,7 +51,7 @@ footprint() {
     # shellcheck disable=SC2016
     pod unshare sh -c 'grep -E "$1|$2" /proc/self/mountinfo | cut -d" " -f5 | grep -v "/root/overlay$"
         cd "$3"; find root tmp "$4" \( -path "root/overlay/*/*/*" -o -path "*/merged/*" \) -prune -o -print
-        ls "${XDG_RUNTIME_DIR:-/nowhere}/netns" 2>/dev/null' sh "$WORD" "$RWORD" "$BASE" "$RUN" |
+        ls "${XDG_RUNTIME_DIR:-/nowhere}/netns" 2>/dev/null | grep -Ff ids' sh "$WORD" "$RWORD" "$BASE" "$RUN" |
         grep -vE '\.lock$|/\.tmp-[a-z-]+\.json[0-9]+$|/state\.db|/run\.db|\.tmp$|/mountpoints\.json|/reserve$|/cache/|/seccomp|/tmp$|/\.pasta'
     for f in "$BASE/root/pod/state.db" "$RUN"/pod/*/run.db; do
         [[ -e $f ]] || continue
@@ -125,7 +125,7 @@ for c in $COMMANDS; do # once undisturbed: makes what stays
     "${P[@]}" rm -afv -t 0 >/dev/null
 done
 alive || exit 1
-touch "$BASE/before" "$BASE/after" "$BASE/out" "$BASE/said"
+touch "$BASE/ids" "$BASE/before" "$BASE/after" "$BASE/out" "$BASE/said"
 sleep 1
 footprint | sort >"$BASE/before"
 
@@ -139,7 +139,7 @@ for c in $COMMANDS; do
             code=$?
             kills=$((kills + 1))
             if ! {
-                timeout 10 "${P[@]}" ps -a && after "$c" && alive && timeout 60 "${P[@]}" rm -afv -t 0 && same
+                timeout 10 "${P[@]}" ps -aq --no-trunc >>"$BASE/ids" && after "$c" && alive && timeout 60 "${P[@]}" rm -afv -t 0 && same
             } >"$BASE/said" 2>&1; then
                 bad=$((bad + 1))
                 echo "HARM $c killed at $call $n (exit $code): $(tail -n 5 "$BASE/said" | cut -c1-400)"

@@ -340,6 +340,13 @@ func dropOrphans(ctx context.Context, q querier) error {
 	return nil
 }
 
+// DropOrphans does what the next removal would do: it deletes runs and exec
+// sessions that a kill between the commits of the two files has left alone.
+func (s *Store) DropOrphans(ctx context.Context) error {
+	// Both locks: a container that is being added is in one file first.
+	return s.write(ctx, beginBoth, "delete orphaned records", dropOrphans)
+}
+
 // home says how to begin a transaction on a container: a volatile one does not
 // touch the durable file.
 func (s *Store) home(ctx context.Context, what, id string) (begin string, err error) {

@@ -23,7 +23,10 @@ func (s *Store) AddExec(ctx context.Context, e *Exec) error {
 	return s.write(ctx, beginOne, "add exec session "+e.ID, func(ctx context.Context, q querier) error {
 		_, err := q.ExecContext(ctx, "INSERT INTO run.execs (id, container, boot_id, created, doc) VALUES (?,?,?,?,?)",
 			e.ID, e.Container, s.bootID, created.UnixNano(), doc)
-		return err
+		if err != nil {
+			return err
+		}
+		return known(ctx, q, e.Container)
 	})
 }
 

@@ -18,14 +18,19 @@ func (s *Store) SetRun(ctx context.Context, id string, run *Run) error {
 			_, err := q.ExecContext(ctx, "DELETE FROM run.runs WHERE id = ?", id)
 			return err
 		}
-		var known bool
-		err := q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM run.containers WHERE id = ?1)
-			OR EXISTS (SELECT 1 FROM main.containers WHERE id = ?1)`, id).Scan(&known)
-		if err == nil && !known {
-			err = ErrNoContainer{Name: id}
-		}
-		return err
+		return known(ctx, q, id)
 	})
+}
+
+// known refuses, inside a transaction, what would belong to no container.
+func known(ctx context.Context, q querier, id string) error {
+	var known bool
+	err := q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM run.containers WHERE id = ?1)
+		OR EXISTS (SELECT 1 FROM main.containers WHERE id = ?1)`, id).Scan(&known)
+	if err == nil && !known {
+		err = ErrNoContainer{Name: id}
+	}
+	return err
 }
 
 // putRun writes a run that is not nil.

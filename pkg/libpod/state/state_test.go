@@ -333,22 +333,45 @@ func TestRemoveLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestRemoveDropsOrphans(t *testing.T) {
+func TestOrphansAreDropped(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		drop func(*Store) error
+		left int
+	}{
+		"by the next removal": {func(s *Store) error { return s.Remove(t.Context(), id("bb")) }, 0},
+		"by themselves":       {func(s *Store) error { return s.DropOrphans(t.Context()) }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := open(t, place(t))
+			add(t, s, "x=aa", "y=bb")
+			for _, c := range []string{id("aa"), id("bb")} {
+				must(t, s.SetRun(t.Context(), c, sampleRun()))
+			}
+			// What a kill between the two commits of a Remove leaves.
+			_, err := s.db.ExecContext(t.Context(), "DELETE FROM main.containers WHERE name = 'x'")
+			must(t, err)
+			if all, err := s.List(t.Context()); err != nil || len(all) != 1 {
+				t.Errorf("List: %v, %v", all, err)
+			}
+			must(t, test.drop(s))
+			if n := count(t, s, "run.runs"); n != test.left {
+				t.Errorf("%d runs, want %d", n, test.left)
+			}
+		})
+	}
+}
+
+func TestExecOfNoContainer(t *testing.T) {
 	t.Parallel()
 	s := open(t, place(t))
-	add(t, s, "x=aa", "y=bb")
-	for _, c := range []string{id("aa"), id("bb")} {
-		must(t, s.SetRun(t.Context(), c, sampleRun()))
+	err := s.AddExec(t.Context(), &Exec{ID: id("cc"), Container: id("aa")})
+	if !errors.As(err, new(ErrNoContainer)) {
+		t.Errorf("got %v", err)
 	}
-	// What a kill between the two commits of a Remove leaves.
-	_, err := s.db.ExecContext(t.Context(), "DELETE FROM main.containers WHERE name = 'x'")
-	must(t, err)
-	if all, err := s.List(t.Context()); err != nil || len(all) != 1 {
-		t.Errorf("List: %v, %v", all, err)
-	}
-	must(t, s.Remove(t.Context(), id("bb")))
-	if n := count(t, s, "run.runs"); n != 0 {
-		t.Errorf("%d orphans", n)
+	if n := count(t, s, "run.execs"); n != 0 {
+		t.Errorf("%d exec sessions", n)
 	}
 }
 
