@@ -9,16 +9,15 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
+	"github.com/rootless-pod/pod/internal/testregistry"
 	"github.com/rootless-pod/pod/pkg/storage"
 )
 
@@ -142,63 +141,11 @@ func serve(t *testing.T, secure bool, wrap func(http.Handler) http.Handler) (hos
 	return server.Listener.Addr().String()
 }
 
-// push uploads an image to a registry of serve. The registry protocol needs
-// two requests; go-containerregistry's client would bring docker's along.
+// push uploads an image to a registry of serve.
 func push(t *testing.T, ref string, img v1.Image) {
 	t.Helper()
-	host, repo, tag := splitRef(ref)
-	layers, err := img.Layers()
-	if err != nil {
+	if err := testregistry.Push(t.Context(), http.DefaultClient, ref, img); err != nil {
 		t.Fatal(err)
-	}
-	config, err := partial.ConfigLayer(img)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, layer := range append(layers, config) {
-		digest, err := layer.Digest()
-		if err != nil {
-			t.Fatal(err)
-		}
-		content, err := layer.Compressed()
-		if err != nil {
-			t.Fatal(err)
-		}
-		send(t, http.MethodPost, "http://"+host+"/v2/"+repo+"/blobs/uploads/?digest="+digest.String(), "application/octet-stream", content)
-	}
-	raw, err := img.RawManifest()
-	if err != nil {
-		t.Fatal(err)
-	}
-	kind, err := img.MediaType()
-	if err != nil {
-		t.Fatal(err)
-	}
-	send(t, http.MethodPut, "http://"+host+"/v2/"+repo+"/manifests/"+tag, string(kind), bytes.NewReader(raw))
-}
-
-func splitRef(ref string) (host, repo, tag string) {
-	host, repo, _ = strings.Cut(ref, "/")
-	repo, tag, _ = strings.Cut(repo, ":")
-	return host, repo, tag
-}
-
-func send(t *testing.T, method, url, kind string, body io.Reader) {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, url, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", kind)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := response.Body.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if response.StatusCode >= 300 {
-		t.Fatalf("%s %s: %s", method, url, response.Status)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 
+	"github.com/rootless-pod/pod/internal/testregistry"
 	"github.com/rootless-pod/pod/pkg/storage"
 )
 
@@ -148,11 +149,9 @@ func TestPullErrors(t *testing.T) {
 		Add: arm, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm64"}},
 	})
 	push(t, open+"/arm:child", arm)
-	raw, err := index.RawManifest()
-	if err != nil {
+	if err := testregistry.PushManifest(t.Context(), http.DefaultClient, open+"/arm", index); err != nil {
 		t.Fatal(err)
 	}
-	send(t, http.MethodPut, "http://"+open+"/v2/arm/manifests/latest", "application/vnd.oci.image.index.v1+json", bytes.NewReader(raw))
 	verify := true
 	insecure := plainHTTP()
 	strict := plainHTTP()

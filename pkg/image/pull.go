@@ -121,7 +121,9 @@ func (s *Store) Pull(ctx context.Context, name string, opts PullOptions) ([]Pull
 	if err != nil {
 		return nil, explain(name, err)
 	}
-	images, err := lib.Pull(ctx, target, policy, pullOptions)
+	images, err := pullPatiently(ctx, opts, func() ([]*libimage.Image, error) {
+		return lib.Pull(ctx, target, policy, pullOptions)
+	})
 	if err != nil {
 		return nil, s.explainPull(name, opts, err)
 	}
@@ -174,6 +176,9 @@ func (o PullOptions) library() (*libimage.PullOptions, error) {
 		out.Writer = o.Progress
 	}
 	out.MaxRetries = o.Retry
+	if o.Retry == nil {
+		out.MaxRetries = new(uint) // pullPatiently does it
+	}
 	if o.RetryDelay > 0 {
 		out.RetryDelay = &o.RetryDelay
 	}

@@ -3,16 +3,12 @@ package main
 import (
 	"archive/tar"
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
+	"context"
 	"fmt"
 	"io"
 	"log"
 	"math/rand/v2"
-	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -20,6 +16,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"github.com/rootless-pod/pod/internal/testregistry"
 )
 
 // bulk is the size of the layer that makes a pull move some bytes.
@@ -27,7 +25,7 @@ const bulk = 8 << 20
 
 // startRegistry serves two images from this process: busybox and busybox with a
 // second layer of random bytes.
-func startRegistry() (server *httptest.Server, small, large string, err error) {
+func startRegistry(ctx context.Context) (server *httptest.Server, small, large string, err error) {
 	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	base, err := busybox()
 	if err != nil {
@@ -37,64 +35,16 @@ func startRegistry() (server *httptest.Server, small, large string, err error) {
 	if err != nil {
 		return nil, "", "", err
 	}
-	if err := errors.Join(push(handler, base, "busybox"), push(handler, img, "bulk")); err != nil {
+	client := testregistry.Client(handler)
+	if err := testregistry.Push(ctx, client, "registry/busybox", base); err != nil {
+		return nil, "", "", err
+	}
+	if err := testregistry.Push(ctx, client, "registry/bulk", img); err != nil {
 		return nil, "", "", err
 	}
 	server = httptest.NewServer(handler)
 	address := server.Listener.Addr().String()
 	return server, address + "/busybox:latest", address + "/bulk:latest", nil
-}
-
-// push puts an image into the registry, without the network in between.
-func push(registry http.Handler, img v1.Image, repository string) error {
-	layers, err := img.Layers()
-	if err != nil {
-		return err
-	}
-	blobs := make([][]byte, 0, len(layers)+1)
-	for _, layer := range layers {
-		r, err := layer.Compressed()
-		if err != nil {
-			return err
-		}
-		data, err := io.ReadAll(r)
-		if err != nil {
-			return err
-		}
-		blobs = append(blobs, data)
-	}
-	config, err := img.RawConfigFile()
-	if err != nil {
-		return err
-	}
-	for _, data := range append(blobs, config) {
-		sum := sha256.Sum256(data)
-		query := url.Values{"digest": {"sha256:" + hex.EncodeToString(sum[:])}}
-		path := "/v2/" + repository + "/blobs/uploads/?" + query.Encode()
-		if err := send(registry, http.MethodPost, path, "application/octet-stream", data); err != nil {
-			return err
-		}
-	}
-	manifest, err := img.RawManifest()
-	if err != nil {
-		return err
-	}
-	kind, err := img.MediaType()
-	if err != nil {
-		return err
-	}
-	return send(registry, http.MethodPut, "/v2/"+repository+"/manifests/latest", string(kind), manifest)
-}
-
-func send(registry http.Handler, method, path, kind string, data []byte) error {
-	req := httptest.NewRequest(method, path, bytes.NewReader(data))
-	req.Header.Set("Content-Type", kind)
-	reply := httptest.NewRecorder()
-	registry.ServeHTTP(reply, req)
-	if reply.Code/100 != 2 {
-		return fmt.Errorf("%s %s: %d %s", method, path, reply.Code, reply.Body)
-	}
-	return nil
 }
 
 // busybox is the host's static busybox under the names the cases use.

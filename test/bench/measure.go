@@ -68,7 +68,7 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 	}
 	slices.SortFunc(b.tools, func(x, y *tool) int { return strings.Compare(x.name, y.name) })
 	var err error
-	if b.registry, b.image, b.bulk, err = startRegistry(); err != nil {
+	if b.registry, b.image, b.bulk, err = startRegistry(ctx); err != nil {
 		return nil, err
 	}
 	b.report = report{Time: time.Now().UTC(), Machine: machine()}

@@ -1,10 +1,7 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/pem"
 	"flag"
 	"fmt"
@@ -13,7 +10,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,6 +17,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/rootless-pod/pod/internal/testregistry"
 )
 
 // registry [-tls] [-auth USER:PASSWORD] [-lies] starts a registry on loopback
@@ -106,61 +104,5 @@ func push(ts *testscript.TestScript, img v1.Image, ref string) error {
 	if handler == nil {
 		return fmt.Errorf("push %s: start a registry first", ref)
 	}
-	repo, tag, ok := strings.Cut(ref, ":")
-	if !ok {
-		tag = "latest"
-	}
-	layers, err := img.Layers()
-	if err != nil {
-		return err
-	}
-	for _, layer := range layers {
-		blob, err := layer.Compressed()
-		if err != nil {
-			return err
-		}
-		data, err := io.ReadAll(blob)
-		if err != nil {
-			return err
-		}
-		if err := putBlob(handler, repo, data); err != nil {
-			return err
-		}
-	}
-	config, err := img.RawConfigFile()
-	if err != nil {
-		return err
-	}
-	if err := putBlob(handler, repo, config); err != nil {
-		return err
-	}
-	manifest, err := img.RawManifest()
-	if err != nil {
-		return err
-	}
-	kind, err := img.MediaType()
-	if err != nil {
-		return err
-	}
-	return send(handler, http.MethodPut, "/v2/"+repo+"/manifests/"+tag, string(kind), manifest)
-}
-
-func putBlob(handler http.Handler, repo string, data []byte) error {
-	sum := sha256.Sum256(data)
-	query := url.Values{"digest": {"sha256:" + hex.EncodeToString(sum[:])}}
-	return send(handler, http.MethodPost, "/v2/"+repo+"/blobs/uploads/?"+query.Encode(), "application/octet-stream", data)
-}
-
-func send(handler http.Handler, method, path, kind string, data []byte) error {
-	req, err := http.NewRequestWithContext(context.Background(), method, path, bytes.NewReader(data))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", kind)
-	reply := httptest.NewRecorder()
-	handler.ServeHTTP(reply, req)
-	if reply.Code/100 != 2 {
-		return fmt.Errorf("%s %s: %d %s", method, path, reply.Code, reply.Body)
-	}
-	return nil
+	return testregistry.Push(context.Background(), testregistry.Client(handler), "registry/"+ref, img)
 }

@@ -1,0 +1,62 @@
+package image
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.podman.io/common/libimage"
+	"go.podman.io/image/v5/docker"
+)
+
+func TestPassing(t *testing.T) {
+	dial := func(err error) error {
+		return fmt.Errorf("pinging: %w", &url.Error{Op: "Get", URL: "https://r/v2/", Err: &net.OpError{Op: "dial", Err: err}})
+	}
+	for name, test := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"refused":      {dial(syscall.ECONNREFUSED), false},
+		"unknown name": {dial(&net.DNSError{IsNotFound: true}), false},
+		"name server":  {dial(&net.DNSError{IsTimeout: true, IsTemporary: true}), true},
+		"reset":        {dial(syscall.ECONNRESET), true},
+		"bad gateway":  {docker.UnexpectedHTTPStatusError{StatusCode: http.StatusBadGateway}, true},
+		"own mistake":  {docker.UnexpectedHTTPStatusError{StatusCode: http.StatusBadRequest}, false},
+		"other":        {errors.New("x"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := passing(test.err); got != test.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
+
+func TestPullPatiently(t *testing.T) {
+	reset := &net.OpError{Op: "read", Err: syscall.ECONNRESET}
+	none := uint(0)
+	for name, test := range map[string]struct {
+		opts PullOptions
+		err  error
+		want int
+	}{
+		"passing":          {PullOptions{RetryDelay: time.Nanosecond}, reset, 1 + defaultRetries},
+		"lasting":          {PullOptions{RetryDelay: time.Nanosecond}, syscall.ECONNREFUSED, 1},
+		"the user's count": {PullOptions{Retry: &none}, reset, 1},
+		"none":             {PullOptions{}, nil, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			calls := 0
+			_, err := pullPatiently(t.Context(), test.opts, func() ([]*libimage.Image, error) { calls++; return nil, test.err })
+			if !errors.Is(err, test.err) || calls != test.want {
+				t.Errorf("%d calls, %v", calls, err)
+			}
+		})
+	}
+}
