@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,7 +84,7 @@ func TestContainerLifeCycle(t *testing.T) {
 			if err := store.Delete(ctx, id(1)); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := os.Stat(diff); !os.IsNotExist(err) { //nolint:forbidigo // the plain question
+			if _, err := os.Stat(diff); !errors.Is(err, fs.ErrNotExist) { //nolint:forbidigo // the plain question
 				t.Errorf("the layer is still there: %v", err)
 			}
 			if err := store.Delete(ctx, id(1)); err != nil {
@@ -144,7 +145,7 @@ func TestDropTemporary(t *testing.T) {
 	if err := store.DropTemporary(t.Context(), time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Lstat(older); !os.IsNotExist(err) {
+	if _, err := os.Lstat(older); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("the old one is there: ", err)
 	}
 	for _, file := range []string{newer, filepath.Join(dir, "layers.json")} {
