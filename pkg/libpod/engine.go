@@ -126,7 +126,11 @@ func (e *Engine) runtime(name string) (*ociruntime.Runtime, error) {
 		return nil, err
 	}
 	conmon := e.Conmon
-	if conmon == "" {
+	if conmon != "" {
+		if err := ociruntime.CheckConmon(conmon); err != nil {
+			return nil, err
+		}
+	} else {
 		if conmon, err = ociruntime.FindConmon(e.Config.Engine.ConmonPath.Get()); err != nil {
 			return nil, err
 		}

@@ -3,6 +3,9 @@ package libpod
 import (
 	"errors"
 	"fmt"
+	"strings"
+
+	"github.com/rootless-pod/pod/pkg/ociruntime"
 )
 
 // Errors that callers tell apart.
@@ -27,6 +30,25 @@ func (e *CodedError) ExitCode() int { return e.Code }
 
 func coded(code int, format string, args ...any) error {
 	return &CodedError{Code: code, Err: fmt.Errorf(format, args...)}
+}
+
+// commandError is a runtime's error about a command: it names the command, which
+// runtimes do not always do, and says in the field's words what scripts look for.
+func commandError(failed *ociruntime.Error, command []string) error {
+	code := failed.ExitCode()
+	var what string
+	switch failed.Kind {
+	case ociruntime.KindNotFound:
+		what = "OCI runtime attempted to invoke a command that was not found"
+	case ociruntime.KindNotExecutable:
+		what = "OCI permission denied"
+	default:
+		return &CodedError{Code: code, Err: failed}
+	}
+	if len(command) == 0 || strings.Contains(failed.Message, command[0]) {
+		return coded(code, "%w: %s", failed, what)
+	}
+	return coded(code, "%s: %w: %s", command[0], failed, what)
 }
 
 // improper says that c cannot do what is asked because of its status.

@@ -112,13 +112,17 @@ func notRunning(name string) error {
 }
 
 // execError gives an error of the runtime its exit code.
-func (e *Engine) execError(c *state.Container, err error) error {
+func (e *Engine) execError(c *state.Container, command []string, err error) error {
 	switch ociruntime.KindOf(err) {
 	case ociruntime.KindNoContainer, ociruntime.KindNotRunning:
 		return notRunning(c.Name)
 	}
 	if !c.Run.Init.Alive() {
 		return notRunning(c.Name)
+	}
+	var failed *ociruntime.Error
+	if errors.As(err, &failed) {
+		return commandError(failed, command)
 	}
 	return e.runtimeError(c, err)
 }
@@ -153,7 +157,7 @@ func (e *Engine) execDetached(ctx context.Context, c *state.Container, s *state.
 	opts.ExitCommand = append(argv, "container", "cleanup", "--exec", s.ID, c.ID)
 	created, err := runtime.Exec(ctx, opts)
 	if err != nil {
-		return Outcome{}, errors.Join(e.execError(c, err), e.dropSession(context.WithoutCancel(ctx), s))
+		return Outcome{}, errors.Join(e.execError(c, s.Command, err), e.dropSession(context.WithoutCancel(ctx), s))
 	}
 	e.event(ctx, events.Exec, c)
 	// The command may have ended, and its session be gone, by now.
@@ -178,7 +182,7 @@ func (e *Engine) execAttached(ctx context.Context, c *state.Container, s *state.
 	var session *ociruntime.Session
 	err = step.Do(ctx, "exec.prepare", func() error { session, err = runtime.PrepareExec(ctx, opts); return err })
 	if err != nil {
-		return out, e.execError(c, err)
+		return out, e.execError(c, s.Command, err)
 	}
 	begun := false
 	begin := func() error {
@@ -218,7 +222,7 @@ func (e *Engine) startSession(ctx context.Context, c *state.Container, s *state.
 	s.Conmon, _ = process.Of(session.ConmonPID())
 	created, err := session.Start(ctx)
 	if err != nil {
-		return e.execError(c, err)
+		return e.execError(c, s.Command, err)
 	}
 	// A command may end before it is looked at: its pid is then nobody's.
 	s.Process, _ = process.Of(created.PID)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -331,7 +332,7 @@ func (e *Engine) runInitialized(ctx context.Context, c *state.Container) error {
 func (e *Engine) runtimeError(c *state.Container, err error) error {
 	var failed *ociruntime.Error
 	if errors.As(err, &failed) {
-		return &CodedError{Code: failed.ExitCode(), Err: err}
+		return commandError(failed, slices.Concat(c.Spec.Process.Entrypoint, c.Spec.Process.Command))
 	}
 	return fmt.Errorf("container %s: %w", short(c.ID), err)
 }

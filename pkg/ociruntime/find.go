@@ -33,7 +33,7 @@ func binDirs() []string {
 func Find(nameOrPath string, search map[string][]string) (string, error) {
 	if strings.Contains(nameOrPath, "/") {
 		if err := executable(nameOrPath); err != nil {
-			return "", fmt.Errorf("OCI runtime %s: %w", nameOrPath, err)
+			return "", fmt.Errorf("OCI runtime %s: %w: name an installed one with --runtime, such as crun", nameOrPath, err)
 		}
 		return filepath.Abs(nameOrPath)
 	}
@@ -53,6 +53,14 @@ func Find(nameOrPath string, search map[string][]string) (string, error) {
 // list of containers.conf, then what $PATH and the usual directories have.
 func FindConmon(search []string) (string, error) {
 	return findNamed("monitor", "conmon", "conmon", search)
+}
+
+// CheckConmon says why a conmon that the user named cannot be used.
+func CheckConmon(path string) error {
+	if err := executable(path); err != nil {
+		return fmt.Errorf("conmon %s: %w: install conmon, or name another one with --conmon", path, err)
+	}
+	return nil
 }
 
 // findNamed looks through candidates, then through the directories.
