@@ -197,18 +197,27 @@ func (s *Store) Prune(ctx context.Context, opts PruneOptions) ([]Removed, []erro
 	}
 }
 
-// Tag gives a local image more names.
-func (s *Store) Tag(ctx context.Context, name string, names ...string) error {
+// tagged finds an image, or a list of images, whose names are to change.
+func (s *Store) tagged(ctx context.Context, name string) (*libimage.Image, error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return nil, err
 	}
 	lib, err := s.reading()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	img, _, err := lib.LookupImage(name, &libimage.LookupImageOptions{ManifestList: true})
 	if err != nil {
-		return explain(name, err)
+		return nil, explain(name, err)
+	}
+	return img, nil
+}
+
+// Tag gives a local image more names.
+func (s *Store) Tag(ctx context.Context, name string, names ...string) error {
+	img, err := s.tagged(ctx, name)
+	if err != nil {
+		return err
 	}
 	for _, more := range names {
 		if err := img.Tag(more); err != nil {
@@ -221,16 +230,9 @@ func (s *Store) Tag(ctx context.Context, name string, names ...string) error {
 // Untag takes names away from a local image: all of them if none are given.
 // The image stays.
 func (s *Store) Untag(ctx context.Context, name string, names ...string) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	lib, err := s.reading()
+	img, err := s.tagged(ctx, name)
 	if err != nil {
 		return err
-	}
-	img, _, err := lib.LookupImage(name, &libimage.LookupImageOptions{ManifestList: true})
-	if err != nil {
-		return explain(name, err)
 	}
 	if len(names) == 0 {
 		names = img.Names()

@@ -117,12 +117,17 @@ func parsePort(s string) (string, error) {
 }
 
 func hostPort(p specgen.PortMapping) string {
-	host := p.HostIP
-	switch {
+	return hostAddress(p) + ":" + strconv.Itoa(int(p.HostPort))
+}
+
+// hostAddress is the address a port is published at, in brackets if it is IPv6.
+func hostAddress(p specgen.PortMapping) string {
+	switch host := p.HostIP; {
 	case host == "":
-		host = "0.0.0.0"
+		return "0.0.0.0"
 	case strings.Contains(host, ":") && !strings.HasPrefix(host, "["):
-		host = "[" + host + "]"
+		return "[" + host + "]"
+	default:
+		return host
 	}
-	return host + ":" + strconv.Itoa(int(p.HostPort))
 }

@@ -317,14 +317,7 @@ func portsText(published []specgen.PortMapping, exposed map[uint16][]string) str
 			texts = append(texts, inside)
 			continue
 		}
-		host := p.HostIP
-		switch {
-		case host == "":
-			host = "0.0.0.0"
-		case strings.Contains(host, ":") && !strings.HasPrefix(host, "["):
-			host = "[" + host + "]"
-		}
-		texts = append(texts, host+":"+span(p.HostPort, n)+"->"+inside)
+		texts = append(texts, hostAddress(p)+":"+span(p.HostPort, n)+"->"+inside)
 	}
 	for _, port := range slices.Sorted(maps.Keys(exposed)) {
 		for _, protocol := range exposed[port] {
