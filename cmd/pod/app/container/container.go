@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/pkg/libpod"
@@ -127,4 +128,64 @@ func (s *selection) check(args []string) error {
 func absent(err error) bool {
 	var no state.ErrNoContainer
 	return errors.As(err, &no)
+}
+
+// endFlags are the flags that stop, restart, kill and rm share.
+func (s *selection) endFlags(fs *pflag.FlagSet, verb string, filters bool) {
+	fs.BoolVarP(&s.all, "all", "a", false, verb+" all containers")
+	fs.BoolVarP(&s.latest, "latest", "l", false, "Act on the latest container")
+	fs.StringArrayVar(&s.cidfiles, "cidfile", nil, "Read the container ID from the file")
+	if filters {
+		short := "f"
+		if fs.ShorthandLookup("f") != nil || verb == "Remove" {
+			short = ""
+		}
+		fs.StringArrayVarP(&s.filters, "filter", short, nil, "Filter output based on conditions given")
+	}
+}
+
+// timeFlag binds -t; nil means that it was not given. Negative is for ever.
+func timeFlag(fs *pflag.FlagSet) func() *uint {
+	seconds := fs.IntP("time", "t", 10, "Seconds to wait for the container to stop before killing it")
+	return func() *uint {
+		if !fs.Changed("time") {
+			return nil
+		}
+		if *seconds < 0 {
+			forever := uint(1) << 31
+			return &forever
+		}
+		given := uint(*seconds)
+		return &given
+	}
+}
+
+func isUp(s libpod.Status) bool {
+	switch s {
+	case libpod.StatusRunning, libpod.StatusPaused, libpod.StatusStopping, libpod.StatusInitialized:
+		return true
+	}
+	return false
+}
+
+// each runs work on every selected container and prints what the user called
+// it.
+func (s *selection) each(ctx context.Context, a *cli.App, args []string, usable func(libpod.Status) bool,
+	work func(ctx context.Context, e *libpod.Engine, name string) error,
+) error {
+	e, err := a.Engine(ctx)
+	if err != nil {
+		return err
+	}
+	names, err := s.names(ctx, e, args, usable)
+	if err != nil {
+		return err
+	}
+	return many(a, names, func(name string) (string, error) {
+		err := work(ctx, e, name)
+		if s.ignore && absent(err) {
+			return "", nil
+		}
+		return name, err
+	})
 }

@@ -1,0 +1,36 @@
+package container
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+)
+
+func newExists(a *cli.App) *cobra.Command {
+	var external bool
+	cmd := &cobra.Command{
+		Use: "exists [options] CONTAINER", Short: "Check if a container exists",
+		Long:    "Exits with 0 if the container exists, with 1 if it does not.",
+		Example: "  pod container exists web && echo yes", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			e, err := a.Engine(cmd.Context())
+			if err != nil {
+				return err
+			}
+			_, err = e.Lookup(cmd.Context(), args[0])
+			if absent(err) && external {
+				found, err := e.External(cmd.Context(), args[0])
+				if err != nil || found {
+					return err
+				}
+				return &cli.Exit{Code: 1}
+			}
+			if absent(err) {
+				return &cli.Exit{Code: 1}
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&external, "external", false, "Check external storage containers as well as pod containers")
+	return cmd
+}
