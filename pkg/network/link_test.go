@@ -26,7 +26,7 @@ import (
 // its own, and which: user, root or noroute.
 const insideEnv = "POD_TEST_NETWORK_INSIDE"
 
-// again runs one test function in new namespaces.
+// again runs test functions in new namespaces.
 func again(t *testing.T, kind, run string) {
 	t.Helper()
 	attr := &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
@@ -56,8 +56,8 @@ func again(t *testing.T, kind, run string) {
 	t.Logf("%s", out)
 }
 
-func TestLinksInUserNamespace(t *testing.T) { again(t, "user", "TestInside") }
-func TestLinksAsRoot(t *testing.T)          { again(t, "root", "TestInside") }
+func TestLinksInUserNamespace(t *testing.T) { again(t, "user", "TestInsideLink.*") }
+func TestLinksAsRoot(t *testing.T)          { again(t, "root", "TestInsideLink.*") }
 func TestLinksWithoutRoute(t *testing.T)    { again(t, "noroute", "TestInsideNoRoute") }
 
 // inside skips unless the program was started by again.
@@ -211,10 +211,10 @@ func ask(t *testing.T, proto, addr string, port uint16) {
 	}
 }
 
-func TestInside(t *testing.T) {
+func TestInsideLinkPorts(t *testing.T) {
 	inside(t)
 	for _, mode := range []string{"", "slirp4netns"} {
-		t.Run("ports "+mode, func(t *testing.T) {
+		t.Run("mode "+mode, func(t *testing.T) {
 			req := request(t, mode,
 				specgen.PortMapping{HostIP: "127.0.0.1", ContainerPort: 80, Range: 2, Protocol: "tcp"},
 				specgen.PortMapping{HostIP: "127.0.0.1", ContainerPort: 80, Range: 1, Protocol: "udp"})
@@ -241,6 +241,12 @@ func TestInside(t *testing.T) {
 			}
 			down(t, req, r)
 		})
+	}
+}
+
+func TestInsideLinkUndone(t *testing.T) {
+	inside(t)
+	for _, mode := range []string{"", "slirp4netns"} {
 		t.Run("killed "+mode, func(t *testing.T) {
 			req := request(t, mode)
 			r := up(t, req)
@@ -300,75 +306,82 @@ func TestInside(t *testing.T) {
 			clean(t, req)
 		})
 	}
-	t.Run("nothing is inherited", func(t *testing.T) {
-		req := request(t, "")
-		r, w, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
-		res := up(t, req)
-		w.Close()
-		_ = r.SetReadDeadline(time.Now().Add(5 * time.Second))
-		if _, err := r.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Error("the helper holds our pipe")
-		}
-		down(t, req, res)
-	})
-	t.Run("without a link", func(t *testing.T) {
-		req := request(t, "none", specgen.PortMapping{HostPort: 1, ContainerPort: 1})
-		r := up(t, req)
-		serve(t, r.NetNS, 80)
-		err := netns.Do(r.NetNS, func() error { ask(t, "tcp", "127.0.0.1", 80); return nil })
-		if err != nil || len(r.Warnings) != 1 || len(r.Ports) != 0 {
-			t.Errorf("%v: %+v", err, r)
-		}
-		join := request(t, "ns:"+r.NetNS)
-		if j := up(t, join); j.NetNS != r.NetNS || j.Own {
-			t.Errorf("joined: %+v", j)
-		} else if err := Teardown(t.Context(), *j); err != nil || netns.Check(r.NetNS) != nil {
-			t.Errorf("the joiner's teardown took the namespace: %v", err)
-		}
-		down(t, req, r)
-		if _, err := Begin(t.Context(), request(t, "ns:"+os.Args[0])); !errors.Is(err, netns.ErrNotNetNS) {
-			t.Errorf("a plain file: %v", err)
-		}
-	})
-	t.Run("sixteen at once", func(t *testing.T) {
-		req := request(t, "", specgen.PortMapping{HostIP: "127.0.0.1", ContainerPort: 80, Protocol: "tcp"})
-		results := make([]*Result, 16)
-		var wg sync.WaitGroup
-		start := time.Now()
-		for i := range results {
-			wg.Go(func() {
-				req := req
-				req.ID += strconv.Itoa(i)
-				p, err := Begin(t.Context(), req)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				if results[i], err = p.Wait(t.Context()); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		wg.Wait()
-		t.Logf("16 ready after %v", time.Since(start))
-		for i, r := range results {
-			if r == nil {
-				continue
+}
+
+// The helper inherits nothing of pod's.
+func TestInsideLinkPipe(t *testing.T) {
+	inside(t)
+	req := request(t, "")
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	res := up(t, req)
+	w.Close()
+	_ = r.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := r.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the helper holds our pipe")
+	}
+	down(t, req, res)
+}
+
+func TestInsideLinkNone(t *testing.T) {
+	inside(t)
+	req := request(t, "none", specgen.PortMapping{HostPort: 1, ContainerPort: 1})
+	r := up(t, req)
+	serve(t, r.NetNS, 80)
+	err := netns.Do(r.NetNS, func() error { ask(t, "tcp", "127.0.0.1", 80); return nil })
+	if err != nil || len(r.Warnings) != 1 || len(r.Ports) != 0 {
+		t.Errorf("%v: %+v", err, r)
+	}
+	join := request(t, "ns:"+r.NetNS)
+	if j := up(t, join); j.NetNS != r.NetNS || j.Own {
+		t.Errorf("joined: %+v", j)
+	} else if err := Teardown(t.Context(), *j); err != nil || netns.Check(r.NetNS) != nil {
+		t.Errorf("the joiner's teardown took the namespace: %v", err)
+	}
+	down(t, req, r)
+	if _, err := Begin(t.Context(), request(t, "ns:"+os.Args[0])); !errors.Is(err, netns.ErrNotNetNS) {
+		t.Errorf("a plain file: %v", err)
+	}
+}
+
+func TestInsideLinkSixteenAtOnce(t *testing.T) {
+	inside(t)
+	req := request(t, "", specgen.PortMapping{HostIP: "127.0.0.1", ContainerPort: 80, Protocol: "tcp"})
+	results := make([]*Result, 16)
+	var wg sync.WaitGroup
+	start := time.Now()
+	for i := range results {
+		wg.Go(func() {
+			req := req
+			req.ID += strconv.Itoa(i)
+			p, err := Begin(t.Context(), req)
+			if err != nil {
+				t.Error(err)
+				return
 			}
-			if i == 0 {
-				serve(t, r.NetNS, 80)
-				ask(t, "tcp", "127.0.0.1", r.Ports[0].HostPort)
-			}
-			if err := Teardown(t.Context(), *r); err != nil {
+			if results[i], err = p.Wait(t.Context()); err != nil {
 				t.Error(err)
 			}
+		})
+	}
+	wg.Wait()
+	t.Logf("16 ready after %v", time.Since(start))
+	for i, r := range results {
+		if r == nil {
+			continue
 		}
-		clean(t, req)
-	})
+		if i == 0 {
+			serve(t, r.NetNS, 80)
+			ask(t, "tcp", "127.0.0.1", r.Ports[0].HostPort)
+		}
+		if err := Teardown(t.Context(), *r); err != nil {
+			t.Error(err)
+		}
+	}
+	clean(t, req)
 }
 
 // TestInsideNoRoute: the host has loopback only.

@@ -107,6 +107,9 @@ func TestErrorsOfRuntimes(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestKindOfForeignErrors(t *testing.T) {
 	if KindOf(errors.New("x")) != KindOther || KindOf(nil) != KindOther {
 		t.Error("a foreign error has a kind")
 	}
