@@ -231,6 +231,15 @@ func (e *Engine) removeFiles(c *state.Container) error {
 // settle brings the record of a locked container in line with the kernel: it
 // finishes or undoes what a killed process began.
 func (e *Engine) settle(ctx context.Context, id string) (*state.Container, error) {
+	var c *state.Container
+	err := e.WithReserve(func() (err error) {
+		c, err = e.settleOnce(ctx, id)
+		return err
+	})
+	return c, err
+}
+
+func (e *Engine) settleOnce(ctx context.Context, id string) (*state.Container, error) {
 	c, err := e.state.Get(ctx, id)
 	if err != nil || c.Run == nil {
 		return c, err

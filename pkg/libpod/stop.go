@@ -50,7 +50,7 @@ func (e *Engine) unwant(ctx context.Context, c *state.Container) error {
 		return nil
 	}
 	c.Wanted = false
-	return e.state.Update(ctx, c)
+	return e.WithReserve(func() error { return e.state.Update(ctx, c) })
 }
 
 // markStopping records the user's wish, so that no policy starts it again.

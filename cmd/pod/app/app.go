@@ -23,6 +23,7 @@ import (
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/internal/version"
 	"github.com/rootless-pod/pod/pkg/rootless"
+	"github.com/rootless-pod/pod/pkg/storage"
 )
 
 // cleanupVerb is what conmon starts when a container has ended; its first
@@ -98,7 +99,11 @@ func report(a *cli.App, err error) {
 
 // oneLine keeps the promise that an error is one line.
 func oneLine(err error) string {
-	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+	text := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+	if storage.NoSpace(err) && !strings.Contains(text, "prune") {
+		text += ": free some, or run `pod system prune`"
+	}
+	return text
 }
 
 func newRoot(a *cli.App) *cobra.Command {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/rootless-pod/pod/pkg/storage"
+
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 )
 
@@ -35,6 +37,7 @@ func setLogging(a *cli.App) error {
 // logLibraries gives the libraries of containers/*, which log by logrus, the
 // level of pod. What they warn of is said by pod's own errors.
 func logLibraries(level slog.Level) {
+	logrus.SetFormatter(libraryLines{})
 	switch level {
 	case slog.LevelDebug:
 		logrus.SetLevel(logrus.DebugLevel)
@@ -43,6 +46,20 @@ func logLibraries(level slog.Level) {
 	default:
 		logrus.SetLevel(logrus.ErrorLevel)
 	}
+}
+
+// libraryLines formats log entries of the libraries as pod's own. What they
+// complain about while they clean up on a full disk is left out: the command's
+// error says it, and the next command cleans up.
+type libraryLines struct{}
+
+// Format implements logrus.Formatter.
+func (libraryLines) Format(e *logrus.Entry) ([]byte, error) {
+	if e.Level <= logrus.ErrorLevel && strings.Contains(e.Message, storage.ErrNoSpace.Error()) {
+		return nil, nil
+	}
+	line := strings.ToUpper(e.Level.String()) + " " + strings.ReplaceAll(strings.TrimSpace(e.Message), "\n", "; ")
+	return []byte(line + "\n"), nil
 }
 
 // lineHandler writes log records for people: LEVEL message key=value.
