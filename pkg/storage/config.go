@@ -41,6 +41,14 @@ func configure(opts Options) (types.StoreOptions, error) {
 		conf.GraphDriverName = opts.Driver
 		conf.GraphDriverOptions = nil
 	}
+	for _, dir := range []struct{ name, path string }{{"graphroot", conf.GraphRoot}, {"runroot", conf.RunRoot}} {
+		if !filepath.IsAbs(dir.path) {
+			return conf, fmt.Errorf("storage configuration: %s %q is not an absolute path", dir.name, dir.path)
+		}
+	}
+	if !knownDriver(conf.GraphDriverName) {
+		return conf, fmt.Errorf("storage driver %q is not supported: use overlay or vfs (driver in storage.conf, or --storage-driver)", conf.GraphDriverName)
+	}
 	switch {
 	case len(opts.DriverOpts) == 1 && opts.DriverOpts[0] == "":
 		conf.GraphDriverOptions = nil
@@ -48,6 +56,16 @@ func configure(opts Options) (types.StoreOptions, error) {
 		conf.GraphDriverOptions = append([]string(nil), opts.DriverOpts...)
 	}
 	return conf, nil
+}
+
+// knownDriver says whether the library was built with a driver; empty lets it be
+// chosen.
+func knownDriver(name string) bool {
+	switch name {
+	case "", "overlay", "overlay2", "vfs", "zfs":
+		return true
+	}
+	return false
 }
 
 // configError names the file and the reason; the library's own words do so for

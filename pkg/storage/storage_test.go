@@ -391,3 +391,15 @@ func BenchmarkCycle(b *testing.B) {
 		}
 	}
 }
+
+// A driver that the library has not is refused before anything is made.
+func TestUnknownDriver(t *testing.T) {
+	dir := t.TempDir()
+	opts := Options{Root: filepath.Join(dir, "root"), RunRoot: filepath.Join(dir, "run"), Driver: "nonsense"}
+	if _, _, err := Open(t.Context(), opts); err == nil || !strings.Contains(err.Error(), "use overlay or vfs") {
+		t.Errorf("got %v", err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
+		t.Errorf("made %v, %v", entries, err)
+	}
+}
