@@ -106,6 +106,13 @@ func (e *Engine) tearDown(ctx context.Context, c *state.Container) error {
 // left a conmon or a runtime whose pid nobody recorded; they are found by the
 // files they leave in the container's run directory.
 func (e *Engine) deleteProcess(ctx context.Context, c *state.Container) error {
+	if c.Run != nil && c.Run.Init.PID == 0 {
+		// Also without a bundle: such a conmon goes on when its gate's other end is
+		// gone, and would take the next start's bundle for its own.
+		for _, m := range e.monitors(c.ID) {
+			endMonitor(ctx, m)
+		}
+	}
 	dir := e.paths.container(c.ID)
 	if _, err := os.Stat(filepath.Join(dir, "config.json")); errors.Is(err, os.ErrNotExist) {
 		return nil // the runtime never saw it
@@ -113,11 +120,6 @@ func (e *Engine) deleteProcess(ctx context.Context, c *state.Container) error {
 	runtime, err := e.runtime(c.Spec.Runtime)
 	if err != nil {
 		return err
-	}
-	if c.Run != nil && c.Run.Init.PID == 0 {
-		for _, m := range e.monitors(c.ID) {
-			endMonitor(ctx, m)
-		}
 	}
 	if done, err := e.forget(c, runtime); done || err != nil {
 		return err
@@ -284,12 +286,12 @@ func (e *Engine) settleOnce(ctx context.Context, id string) (*state.Container, e
 }
 
 // settleStart undoes a start that was killed on its way. A container that was
-// to vanish with its run vanishes.
+// to vanish with its run vanishes, and one that was still being made.
 func (e *Engine) settleStart(ctx context.Context, c *state.Container) (*state.Container, error) {
 	if err := e.tearDown(ctx, c); err != nil {
 		return nil, err
 	}
-	if c.Spec.Remove && c.Last == nil {
+	if c.Run.Making || (c.Spec.Remove && c.Last == nil) {
 		if err := e.destroy(ctx, c, true); err != nil {
 			return nil, err
 		}

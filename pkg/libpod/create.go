@@ -18,9 +18,12 @@ import (
 
 // Create makes a container of an image that is in the store already.
 func (e *Engine) Create(ctx context.Context, spec *specgen.Container, img specgen.ImageConfig) (*state.Container, error) {
-	c, lock, err := e.create(ctx, spec, img)
+	c, lock, makeRoot, err := e.record(ctx, spec, img)
 	if err != nil {
 		return nil, err
+	}
+	if err := makeRoot(ctx); err != nil {
+		return nil, errors.Join(err, e.undoCreate(context.WithoutCancel(ctx), c.ID), e.state.RemoveLock(lock))
 	}
 	if err := e.state.SetRun(ctx, c.ID, nil); err != nil {
 		return nil, errors.Join(err, e.state.RemoveLock(lock))
@@ -28,31 +31,34 @@ func (e *Engine) Create(ctx context.Context, spec *specgen.Container, img specge
 	return c, e.state.RemoveLock(lock)
 }
 
-// create makes the container and leaves it locked, its run in PhaseCreating: a
-// run that goes on at once needs no write in between.
-func (e *Engine) create(ctx context.Context, spec *specgen.Container, img specgen.ImageConfig) (*state.Container, *state.Lock, error) {
+// record makes the container but for its root file system, and leaves it locked,
+// its run in PhaseCreating. makeRoot does the rest: a run has other things to
+// set going before.
+func (e *Engine) record(ctx context.Context, spec *specgen.Container, img specgen.ImageConfig) (c *state.Container, lock *state.Lock, makeRoot rootMaker, err error) {
 	if err := e.volumesFrom(ctx, spec); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	c, maps, err := e.describe(spec, img)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if spec.Replace {
 		if err := e.replace(ctx, spec.Name); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
-	lock, err := e.lock(ctx, c.ID)
-	if err != nil {
-		return nil, nil, err
+	if lock, err = e.lock(ctx, c.ID); err != nil {
+		return nil, nil, nil, err
 	}
-	err = e.fill(ctx, c, maps, img)
-	if err != nil {
-		return nil, nil, errors.Join(err, e.undoCreate(context.WithoutCancel(ctx), c.ID), e.state.RemoveLock(lock))
+	c.Run = &state.Run{Phase: state.PhaseCreating, Owner: process.Self(), Making: true}
+	err = step.Do(ctx, "state.add", func() error { return e.addNamed(ctx, c) })
+	if err == nil {
+		err = step.Do(ctx, "volumes.create", func() error { return e.makeVolumes(ctx, c) })
 	}
-	e.event(ctx, "create", c)
-	return c, lock, nil
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, e.undoCreate(context.WithoutCancel(ctx), c.ID), e.state.RemoveLock(lock))
+	}
+	return c, lock, func(ctx context.Context) error { return e.makeRoot(ctx, c, maps, img) }, nil
 }
 
 // describe completes the description and makes the record of it. It changes
@@ -197,21 +203,13 @@ func (e *Engine) replace(ctx context.Context, name string) error {
 	return err
 }
 
-// fill records the container, then makes what belongs to it.
-func (e *Engine) fill(ctx context.Context, c *state.Container, maps idMaps, img specgen.ImageConfig) error {
-	self := process.Self()
-	c.Run = &state.Run{Phase: state.PhaseCreating, Owner: self}
-	if err := step.Do(ctx, "state.add", func() error { return e.addNamed(ctx, c) }); err != nil {
-		return err
-	}
+// makeRoot makes the root file system, the last part of a new container.
+func (e *Engine) makeRoot(ctx context.Context, c *state.Container, maps idMaps, img specgen.ImageConfig) error {
 	store, err := e.Storage()
 	if err != nil {
 		return err
 	}
-	if err := step.Do(ctx, "volumes.create", func() error { return e.makeVolumes(ctx, c) }); err != nil {
-		return err
-	}
-	return step.Do(ctx, "storage.create", func() error {
+	err = step.Do(ctx, "storage.create", func() error {
 		opts := storage.ContainerOptions{
 			ID: c.ID, ImageID: img.ID, ImageName: img.Name, Name: c.Name, Created: c.Created, Volatile: c.Volatile, RunDir: e.paths.run,
 			UIDMap: maps.uid, GIDMap: maps.gid, LabelOpts: c.Spec.Security.Label,
@@ -226,6 +224,12 @@ func (e *Engine) fill(ctx context.Context, c *state.Container, maps idMaps, img 
 		}
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	c.Run.Making = false
+	e.event(ctx, "create", c)
+	return nil
 }
 
 // addNamed adds the record; a container without a name gets one that is free.
@@ -256,14 +260,24 @@ func (e *Engine) addNamed(ctx context.Context, c *state.Container) error {
 }
 
 // leftover removes a container that a killed command left half made or half
-// removed, and says whether it is gone.
+// removed, and says whether it is gone. Somebody else may be at it, conmon's exit
+// command for one: the lock is his for milliseconds.
 func (e *Engine) leftover(ctx context.Context, id string) bool {
 	c, err := e.state.Get(ctx, id)
 	if err != nil {
 		return isAbsent(err)
 	}
-	gone, err := e.settleDead(ctx, c)
-	return err == nil && gone
+	vanishing := c.Run != nil && (c.Run.Phase == state.PhaseRemoving || (c.Run.Phase == state.PhaseCleaning && c.Spec.Remove))
+	if c.Run == nil || (ownedBy(c.Run.Owner) && !vanishing) {
+		return false
+	}
+	lock, err := e.lock(ctx, id)
+	if err != nil {
+		return false
+	}
+	defer e.unlock(lock)
+	_, err = e.settle(ctx, id)
+	return isAbsent(err)
 }
 
 // undoCreate removes what a failed or killed create left.

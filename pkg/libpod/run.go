@@ -38,7 +38,7 @@ type Outcome struct {
 // container runs; with attach when it has ended, or the user detached.
 func (e *Engine) Run(ctx context.Context, spec *specgen.Container, img specgen.ImageConfig, a *AttachOptions, created func(id string) error) (Outcome, error) {
 	go e.warmCgroups()
-	c, lock, err := e.create(ctx, spec, img)
+	c, lock, makeRoot, err := e.record(ctx, spec, img)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -51,11 +51,11 @@ func (e *Engine) Run(ctx context.Context, spec *specgen.Container, img specgen.I
 		}
 	}
 	if a == nil {
-		err = e.start(ctx, c, nil)
+		err = e.start(ctx, c, nil, makeRoot)
 		e.unlock(lock)
 		return out, e.dropFailed(ctx, c, err)
 	}
-	return e.foreground(ctx, c, lock, a)
+	return e.foreground(ctx, c, lock, a, makeRoot)
 }
 
 // dropFailed removes an --rm container whose start failed.
@@ -82,21 +82,22 @@ func (e *Engine) StartAttached(ctx context.Context, nameOrID string, a *AttachOp
 		return Outcome{}, improper("start", c.ID, c.Name, status, "wait, or unpause it")
 	}
 	c.Restarts = 0
-	return e.foreground(ctx, c, lock, a)
+	return e.foreground(ctx, c, lock, a, nil)
 }
 
 // foreground starts a locked container, carries its streams, waits for its end
 // and cleans up. While it holds the wait lock conmon's exit command does
 // nothing; if this process is killed, the kernel drops the lock and it does.
-func (e *Engine) foreground(ctx context.Context, c *state.Container, lock *state.Lock, a *AttachOptions) (Outcome, error) {
+func (e *Engine) foreground(ctx context.Context, c *state.Container, lock *state.Lock, a *AttachOptions, makeRoot rootMaker) (Outcome, error) {
 	out := Outcome{ID: c.ID}
 	hold, err := e.holdWait(c.ID)
 	if err != nil {
+		err = e.dropFailed(ctx, c, e.failStart(ctx, c, err))
 		e.unlock(lock)
-		return out, e.dropFailed(ctx, c, err)
+		return out, err
 	}
 	defer hold.Close()
-	l, err := e.prepare(ctx, c, hold)
+	l, err := e.prepare(ctx, c, hold, makeRoot)
 	if err != nil {
 		err = e.dropFailed(ctx, c, e.failStart(ctx, c, err))
 		e.unlock(lock)

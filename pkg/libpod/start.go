@@ -71,13 +71,13 @@ func (e *Engine) Start(ctx context.Context, nameOrID string) (*state.Container, 
 		return nil, improper("start", c.ID, c.Name, status, "wait, or unpause it")
 	}
 	c.Restarts = 0
-	return c, e.start(ctx, c, nil)
+	return c, e.start(ctx, c, nil, nil)
 }
 
 // start runs a rested container that is locked. With hold the caller stays to
 // wait for it and keeps hold, the wait lock.
-func (e *Engine) start(ctx context.Context, c *state.Container, hold *os.File) error {
-	l, err := e.prepare(ctx, c, hold)
+func (e *Engine) start(ctx context.Context, c *state.Container, hold *os.File, makeRoot rootMaker) error {
+	l, err := e.prepare(ctx, c, hold, makeRoot)
 	if err == nil {
 		err = e.begin(ctx, c, l)
 	}
@@ -87,11 +87,15 @@ func (e *Engine) start(ctx context.Context, c *state.Container, hold *os.File) e
 	return nil
 }
 
-// failStart undoes a start; the container is what it was before.
+// failStart undoes a start; the container is what it was before. One that was
+// still being made is no more; with --rm that is the caller's to do.
 func (e *Engine) failStart(ctx context.Context, c *state.Container, cause error) error {
 	ctx = context.WithoutCancel(ctx)
 	if err := e.tearDown(ctx, c); err != nil {
 		return errors.Join(cause, err)
+	}
+	if c.Run != nil && c.Run.Making && !c.Spec.Remove {
+		return errors.Join(cause, e.destroy(ctx, c, true))
 	}
 	if err := e.state.SetRun(ctx, c.ID, nil); err != nil {
 		return errors.Join(cause, err)
@@ -100,8 +104,12 @@ func (e *Engine) failStart(ctx context.Context, c *state.Container, cause error)
 	return cause
 }
 
-// prepare does everything up to a process that waits for its start.
-func (e *Engine) prepare(ctx context.Context, c *state.Container, hold *os.File) (*launch, error) {
+// rootMaker makes the root file system of a container that is not yet complete.
+type rootMaker func(ctx context.Context) error
+
+// prepare does everything up to a process that waits for its start. With
+// makeRoot it completes the container first, while conmon and the network start.
+func (e *Engine) prepare(ctx context.Context, c *state.Container, hold *os.File, makeRoot rootMaker) (*launch, error) {
 	l := &launch{dir: e.paths.container(c.ID), wait: hold}
 	var err error
 	if l.runtime, err = e.runtime(c.Spec.Runtime); err != nil {
@@ -110,7 +118,7 @@ func (e *Engine) prepare(ctx context.Context, c *state.Container, hold *os.File)
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make run directory of container %s: %w", short(c.ID), err)
 	}
-	c.Run = &state.Run{Phase: state.PhaseStarting, Owner: process.Self()}
+	c.Run = &state.Run{Phase: state.PhaseStarting, Owner: process.Self(), Making: makeRoot != nil}
 	if err := step.Do(ctx, "state.starting", func() error { return e.state.SetRun(ctx, c.ID, c.Run) }); err != nil {
 		return nil, err
 	}
@@ -118,6 +126,9 @@ func (e *Engine) prepare(ctx context.Context, c *state.Container, hold *os.File)
 		return nil, err
 	}
 	err = step.Do(ctx, "network.begin", func() error { return e.beginNetwork(ctx, c, l) })
+	if err == nil && makeRoot != nil {
+		err = makeRoot(ctx)
+	}
 	if err == nil {
 		err = e.assemble(ctx, c, l)
 	}

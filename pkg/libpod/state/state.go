@@ -78,6 +78,9 @@ type Run struct {
 	// Init is the container's first process, Conmon its monitor.
 	Init   Process `json:"init"`
 	Conmon Process `json:"conmon"`
+	// Making: the process that starts the container makes it too. Until it has,
+	// undoing the start removes the container.
+	Making bool `json:"making,omitempty"`
 	// StartedAt is zero before the start.
 	StartedAt time.Time `json:"started_at"`
 	// Stopping is set when a user's stop or kill is under way.
