@@ -77,7 +77,7 @@ e2e-stage: build
 
 lint: generate $(LINT) ## golangci-lint and shellcheck
 	@contrib/deps.sh lint
-	shellcheck -x contrib/*.sh test/run test/host/testhost .ci/run
+	shellcheck -x contrib/*.sh test/run test/sweep/*.sh test/host/testhost .ci/run
 	$(LINT) run ./...
 
 $(LINT):
