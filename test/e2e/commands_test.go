@@ -21,8 +21,10 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 
 func commands() map[string]command {
 	return map[string]command{
+		"canary":   canaryCommand,
 		"clean":    clean,
 		"code":     code,
+		"hostile":  hostileCommand,
 		"http":     httpCommand,
 		"image":    imageCommand,
 		"keep":     keep,
@@ -32,6 +34,7 @@ func commands() map[string]command {
 		"peer":     peer,
 		"registry": registryCommand,
 		"require":  require,
+		"survive":  survive,
 		"tty":      ttyCommand,
 		"waitfor":  waitFor,
 		"walk":     walk,

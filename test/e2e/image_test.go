@@ -37,6 +37,20 @@ func imageCommand(ts *testscript.TestScript, neg bool, args []string) {
 	var o imageOptions
 	flags := flag.NewFlagSet("image", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
+	o.bind(flags)
+	if err := flags.Parse(args); err != nil || neg || flags.NArg() < 1 || flags.NArg() > 2 {
+		ts.Fatalf("usage: image [OPTION...] NAME [KIND] (%v)", err)
+	}
+	kind := "busybox"
+	if flags.NArg() == 2 {
+		kind = flags.Arg(1)
+	}
+	img, err := makeImage(kind, o)
+	ts.Check(err)
+	ts.Check(deliver(ts, img, flags.Arg(0), o))
+}
+
+func (o *imageOptions) bind(flags *flag.FlagSet) {
 	flags.BoolVar(&o.push, "push", false, "to $REGISTRY/NAME instead")
 	flags.StringVar(&o.archive, "archive", "", "to this docker archive instead")
 	flags.StringVar(&o.oci, "oci", "", "to this OCI layout instead")
@@ -51,16 +65,6 @@ func imageCommand(ts *testscript.TestScript, neg bool, args []string) {
 	flags.StringVar(&o.ports, "expose", "", "ports, separated by commas")
 	flags.StringVar(&o.os, "os", "linux", "operating system")
 	flags.StringVar(&o.arch, "arch", "amd64", "architecture")
-	if err := flags.Parse(args); err != nil || neg || flags.NArg() < 1 || flags.NArg() > 2 {
-		ts.Fatalf("usage: image [OPTION...] NAME [KIND] (%v)", err)
-	}
-	kind := "busybox"
-	if flags.NArg() == 2 {
-		kind = flags.Arg(1)
-	}
-	img, err := makeImage(kind, o)
-	ts.Check(err)
-	ts.Check(deliver(ts, img, flags.Arg(0), o))
 }
 
 func deliver(ts *testscript.TestScript, img v1.Image, short string, o imageOptions) error {

@@ -29,6 +29,7 @@ type sandbox struct {
 	// registry is set by the registry command.
 	registry http.Handler
 	gate     gate
+	canary   string // how $CANARY was when it was made
 	// ids are containers that walk has seen.
 	ids map[string]bool
 }
