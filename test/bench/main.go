@@ -78,6 +78,10 @@ func run(ctx context.Context, o options, out io.Writer) (ok bool, err error) {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, b.close(context.WithoutCancel(ctx))) }()
+	// First, since some cases fill the store.
+	if b.report.Phases, err = b.phases(ctx, min(o.rounds, 10)); err != nil {
+		return false, err
+	}
 	fmt.Fprintf(out, "%s\n%s\n\n", b.report.Machine, b.report.Tools)
 	printHead(out)
 	for _, c := range b.cases() {
@@ -92,9 +96,6 @@ func run(ctx context.Context, o options, out io.Writer) (ok bool, err error) {
 			printRow(out, r)
 		}
 		b.report.Results = append(b.report.Results, results...)
-	}
-	if b.report.Phases, err = b.phases(ctx, min(o.rounds, 10)); err != nil {
-		return false, err
 	}
 	printPhases(out, b.report.Phases)
 	if o.json != "" {
