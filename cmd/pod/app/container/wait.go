@@ -42,7 +42,7 @@ func newWait(a *cli.App) *cobra.Command {
 		}
 		for _, c := range conditions {
 			if !validCondition(c) {
-				return fmt.Errorf("condition %q is unknown: use configured, created, exited, healthy, initialized, paused, removing, running, stopped, stopping or unhealthy", c)
+				return fmt.Errorf("condition %q is unknown: use configured, created, exited, initialized, paused, removing, running, stopped or stopping", c)
 			}
 			if c == "configured" {
 				c = string(libpod.StatusCreated)
