@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -20,9 +21,9 @@ func TestParseStat(t *testing.T) {
 		want       stat
 		fails      bool
 	}{
-		{"plain", "12 (cat) S" + tail, stat{'S', 4711}, false},
-		{"name with parentheses", "12 (a) Z 9 (b c) R" + tail, stat{'R', 4711}, false},
-		{"zombie", "12 (x) Z" + tail, stat{'Z', 4711}, false},
+		{"plain", "12 (cat) S" + tail, stat{'S', 1, 4711}, false},
+		{"name with parentheses", "12 (a) Z 9 (b c) R" + tail, stat{'R', 1, 4711}, false},
+		{"zombie", "12 (x) Z" + tail, stat{'Z', 1, 4711}, false},
 		{"no name", "12 cat S" + tail, stat{}, true},
 		{"short", "12 (cat) S 1 2 3", stat{}, true},
 		{"empty", "", stat{}, true},
@@ -160,5 +161,16 @@ func TestBootID(t *testing.T) {
 	t.Parallel()
 	if id, err := BootID(); err != nil || len(id) != 36 {
 		t.Errorf("BootID = %q, %v", id, err)
+	}
+}
+
+func TestChildren(t *testing.T) {
+	t.Parallel()
+	id, _, _ := cat(t)
+	if got := Children(os.Getpid()); !slices.Contains(got, id) {
+		t.Errorf("%v is not among %v", id, got)
+	}
+	if got := Children(id.PID); len(got) != 0 {
+		t.Errorf("cat has children %v", got)
 	}
 }

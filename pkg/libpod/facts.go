@@ -30,6 +30,9 @@ func (e *Engine) ociSpec(ctx context.Context, c *state.Container, l *launch) (*r
 	if err != nil {
 		return nil, err
 	}
+	if err := checkTargets(l.root, spec.Mounts); err != nil {
+		return nil, err
+	}
 	return spec, e.addSeccomp(ctx, &c.Spec, spec, l.runtime)
 }
 

@@ -363,37 +363,28 @@ func bundleOwner(cmdline, dir string) string {
 	return ""
 }
 
-// endMonitor kills a conmon and the processes below it, and waits for them.
-// Each is stopped before its children are looked up, so that it makes no more.
+// endMonitor kills a conmon and all processes below it, and waits for them. They
+// are stopped and found before the first is killed: conmon's children die with
+// it, and their own children would be nobody's.
 func endMonitor(ctx context.Context, m monitor) {
-	if m.Signal(syscall.SIGSTOP) != nil {
-		return // gone
+	all := stopTree(m.ID)
+	for _, who := range all {
+		_ = who.Signal(syscall.SIGKILL) // gone is as good
 	}
-	below := children(m.PID)
-	if m.Signal(syscall.SIGKILL) == nil {
-		_ = m.Wait(ctx)
-	}
-	for _, child := range below {
-		if child.PID != os.Getpid() { // conmon's exit command is its child
-			endMonitor(ctx, monitor{ID: child})
-		}
+	for _, who := range all {
+		_ = who.Wait(ctx)
 	}
 }
 
-func children(pid int) []process.ID {
-	var all []process.ID
-	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	for _, list := range lists {
-		data, _ := os.ReadFile(list) // gone is as good
-		for word := range strings.FieldsSeq(string(data)) {
-			child, err := strconv.Atoi(word)
-			if err != nil {
-				continue
-			}
-			if who, err := process.Of(child); err == nil {
-				all = append(all, who)
-			}
-		}
+// stopTree stops a process, so that it makes no more children, and those below.
+func stopTree(who process.ID) []process.ID {
+	// conmon's exit command is its child.
+	if who.PID == os.Getpid() || who.Signal(syscall.SIGSTOP) != nil {
+		return nil
+	}
+	all := []process.ID{who}
+	for _, child := range process.Children(who.PID) {
+		all = append(all, stopTree(child)...)
 	}
 	return all
 }

@@ -1,8 +1,12 @@
 package libpod
 
 import (
+	"fmt"
+	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/rootless-pod/pod/internal/process"
 )
 
 // What is killed in recovery is found by its command line: it must be a conmon,
@@ -23,5 +27,34 @@ func TestBundleOwner(t *testing.T) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// A monitor's grandchildren are ended too, though its children die with it.
+func TestEndMonitor(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", "sh -c 'sleep 1000 & echo $!; wait'; :")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	if _, err := fmt.Fscan(out, &pid); err != nil {
+		t.Fatal(err)
+	}
+	last, err := process.Of(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := process.Of(cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = cmd.Wait() }() // killed, as asked
+	endMonitor(t.Context(), monitor{ID: first})
+	if last.Alive() {
+		t.Error("the grandchild lives")
 	}
 }
