@@ -110,17 +110,30 @@ func (w *walker) trace(only *regexp.Regexp) []string {
 	return names
 }
 
+// kill runs the command so that it is killed at the point. Some steps, of
+// cleaning up above all, are taken by whoever comes first: when conmon's exit
+// command took this one, it is tried again.
+func (w *walker) kill(point string) error {
+	for range 10 {
+		w.shell(w.prepare)
+		w.ts.Setenv(killVariable, point)
+		code, err := exitCode(w.ts.Exec("pod", w.args...))
+		w.ts.Setenv(killVariable, "")
+		if err != nil || code == 128+9 {
+			return err
+		}
+		if code != 0 {
+			return fmt.Errorf("exit code %d, not killed", code)
+		}
+		w.ts.Check(w.ts.Exec("pod", "rm", "-afv", "-t", "0"))
+	}
+	return errors.New("never killed")
+}
+
 // try kills the command at one point and looks at what follows.
 func (w *walker) try(point string) error {
-	w.shell(w.prepare)
-	w.ts.Setenv(killVariable, point)
-	code, err := exitCode(w.ts.Exec("pod", w.args...))
-	w.ts.Setenv(killVariable, "")
-	if err != nil {
+	if err := w.kill(point); err != nil {
 		return err
-	}
-	if code != 128+9 {
-		return fmt.Errorf("exit code %d, not killed", code)
 	}
 	begin := time.Now()
 	if err := w.ts.Exec("pod", "ps", "-a"); err != nil {
