@@ -1,7 +1,6 @@
 package libpod
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -82,7 +81,7 @@ func (e *Engine) systemdScope() (string, bool) {
 			return "", false
 		}
 	}
-	return filepath.Join(cgroupRoot, fmt.Sprintf("user.slice/user-%d.slice/user@%d.service", uid, uid)), true
+	return filepath.Join(cgroupRoot, userManagerCgroup(uid)), true
 }
 
 func ownCgroup() string {

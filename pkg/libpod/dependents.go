@@ -107,12 +107,9 @@ func (e *Engine) foreign(ctx context.Context, store *storage.Store) ([]storage.C
 		ours[id] = true
 	}
 	return slices.DeleteFunc(others, func(c storage.Container) bool {
-		return ours[c.ID] || c.Creator == storageCreator
+		return ours[c.ID] || c.Creator == storage.Creator
 	}), nil
 }
-
-// storageCreator is how pkg/storage marks the containers that pod made.
-const storageCreator = "pod"
 
 // External says whether another tool has a container of this name or id in the
 // same store.
@@ -128,7 +125,7 @@ func (e *Engine) External(ctx context.Context, nameOrID string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if c.Creator == storageCreator {
+	if c.Creator == storage.Creator {
 		return false, nil
 	}
 	_, err = e.state.Get(ctx, c.ID)

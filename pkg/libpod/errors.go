@@ -12,8 +12,6 @@ import (
 var (
 	// ErrStateImproper: the container is in no state for what was asked.
 	ErrStateImproper = errors.New("container state improper")
-	// ErrStillRunning: rm of a running container without force.
-	ErrStillRunning = errors.New("container is running or paused")
 )
 
 // CodedError is an error with an exit code of its own.

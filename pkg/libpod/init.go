@@ -20,7 +20,7 @@ func (e *Engine) Init(ctx context.Context, nameOrID string) error {
 	default:
 		return improper("init", c.ID, c.Name, status, "only a created or stopped container can be initialized")
 	}
-	l, err := e.prepare(ctx, c, nil, nil)
+	l, err := e.prepare(ctx, c, nil)
 	if err == nil && l.net != nil {
 		err = e.finishNetwork(ctx, c, l)
 	}

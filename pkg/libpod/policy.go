@@ -63,7 +63,7 @@ func (e *Engine) restartByPolicy(ctx context.Context, c *state.Container) error 
 	if err := e.state.Update(ctx, current); err != nil {
 		return err
 	}
-	if err := e.start(ctx, current, nil, nil); err != nil {
+	if err := e.start(ctx, current, nil); err != nil {
 		return err
 	}
 	e.event(ctx, "restart", current)

@@ -150,7 +150,7 @@ func (e *Engine) traces(ctx context.Context, store *storage.Store) (map[string]b
 	for _, c := range all {
 		// Those of another run directory have their record there, as long as
 		// it exists.
-		if c.Creator == storageCreator && (c.RunDir == e.paths.run || missing(c.RunDir)) {
+		if c.Creator == storage.Creator && (c.RunDir == e.paths.run || missing(c.RunDir)) {
 			ids[c.ID] = true
 		}
 	}

@@ -51,7 +51,7 @@ func (e *Engine) Run(ctx context.Context, spec *specgen.Container, img specgen.I
 		}
 	}
 	if a == nil {
-		err = e.start(ctx, c, nil, makeRoot)
+		err = e.start(ctx, c, makeRoot)
 		e.unlock(lock)
 		return out, e.dropFailed(ctx, c, err)
 	}
@@ -97,7 +97,7 @@ func (e *Engine) foreground(ctx context.Context, c *state.Container, lock *state
 		return out, err
 	}
 	defer hold.Close()
-	l, err := e.prepare(ctx, c, hold, makeRoot)
+	l, err := e.prepare(ctx, c, makeRoot)
 	if err != nil {
 		err = e.dropFailed(ctx, c, e.failStart(ctx, c, err))
 		e.unlock(lock)

@@ -28,7 +28,6 @@ type launch struct {
 	netns   string // path of its network namespace, "host" or empty
 	net     *network.Pending
 	binds   []rspec.Mount
-	wait    *os.File // the wait lock, while this process will clean up itself
 
 	// bundle takes nil when the bundle is there, or why it will not be; created
 	// gives what became of conmon and the runtime.
@@ -40,13 +39,6 @@ type launch struct {
 type creation struct {
 	*ociruntime.Created
 	err error
-}
-
-// StartOptions say how a container is started.
-type StartOptions struct {
-	// Attach, if set, is called when the container exists and its output can be
-	// had, before its process runs; it must call begin, then may stay.
-	Attach func(ctx context.Context, dir string, begin func() error) error
 }
 
 // Start starts a container that does not run. Starting a running one is no
@@ -71,13 +63,12 @@ func (e *Engine) Start(ctx context.Context, nameOrID string) (*state.Container, 
 		return nil, improper("start", c.ID, c.Name, status, "wait, or unpause it")
 	}
 	c.Restarts = 0
-	return c, e.start(ctx, c, nil, nil)
+	return c, e.start(ctx, c, nil)
 }
 
-// start runs a rested container that is locked. With hold the caller stays to
-// wait for it and keeps hold, the wait lock.
-func (e *Engine) start(ctx context.Context, c *state.Container, hold *os.File, makeRoot rootMaker) error {
-	l, err := e.prepare(ctx, c, hold, makeRoot)
+// start runs a rested container that is locked.
+func (e *Engine) start(ctx context.Context, c *state.Container, makeRoot rootMaker) error {
+	l, err := e.prepare(ctx, c, makeRoot)
 	if err == nil {
 		err = e.begin(ctx, c, l)
 	}
@@ -109,8 +100,8 @@ type rootMaker func(ctx context.Context) error
 
 // prepare does everything up to a process that waits for its start. With
 // makeRoot it completes the container first, while conmon and the network start.
-func (e *Engine) prepare(ctx context.Context, c *state.Container, hold *os.File, makeRoot rootMaker) (*launch, error) {
-	l := &launch{dir: e.paths.container(c.ID), wait: hold}
+func (e *Engine) prepare(ctx context.Context, c *state.Container, makeRoot rootMaker) (*launch, error) {
+	l := &launch{dir: e.paths.container(c.ID)}
 	var err error
 	if l.runtime, err = e.runtime(c.Spec.Runtime); err != nil {
 		return nil, err
@@ -187,7 +178,6 @@ func (e *Engine) assemble(ctx context.Context, c *state.Container, l *launch) er
 			return nil
 		}
 		l.root, err = store.Mount(ctx, c.ID)
-		c.Run.Mounted = err == nil
 		return err
 	})
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// creator marks pod's containers in their metadata.
-	creator = "pod"
+	// Creator marks pod's containers in their metadata.
+	Creator = "pod"
 	// layerMark begins the id of every layer that pod makes for a container
 	// ("pod!"): the library gives a container's layer neither name nor flag.
 	layerMark = "706f6421"
@@ -94,7 +94,7 @@ func (s *Store) CreateContainer(ctx context.Context, opts ContainerOptions) erro
 		opts.Created = time.Now()
 	}
 	meta := metadata{
-		ImageName: opts.ImageName, ImageID: opts.ImageID, Name: opts.Name, CreatedAt: opts.Created.Unix(), Creator: creator,
+		ImageName: opts.ImageName, ImageID: opts.ImageID, Name: opts.Name, CreatedAt: opts.Created.Unix(), Creator: Creator,
 		RunDir: opts.RunDir,
 	}
 	var names []string
@@ -176,7 +176,7 @@ func (s *Store) Owned(ctx context.Context) ([]string, error) {
 	}
 	var ids []string
 	for _, c := range all {
-		if c.Creator == creator {
+		if c.Creator == Creator {
 			ids = append(ids, c.ID)
 		}
 	}

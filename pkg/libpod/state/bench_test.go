@@ -54,8 +54,8 @@ func sample(n int, volatile bool) *Container {
 func sampleRun() *Run {
 	return &Run{
 		Phase: PhaseRunning, Init: Process{PID: 4711, Start: 123456}, Conmon: Process{PID: 4710, Start: 123455},
-		StartedAt: time.Date(2026, 11, 21, 10, 0, 1, 0, time.UTC), Mounted: true,
-		Network: json.RawMessage(`{"driver":"pasta","netns":"/run/user/1000/netns/netns-1234","pid":4712}`),
+		StartedAt: time.Date(2026, 11, 21, 10, 0, 1, 0, time.UTC),
+		Network:   json.RawMessage(`{"driver":"pasta","netns":"/run/user/1000/netns/netns-1234","pid":4712}`),
 	}
 }
 

@@ -89,12 +89,8 @@ type Run struct {
 	Network json.RawMessage `json:"network,omitempty"`
 	// Cgroup is the container's cgroup path, if it has one.
 	Cgroup string `json:"cgroup,omitempty"`
-	// Mounted: the storage was mounted for this run.
-	Mounted bool `json:"mounted,omitempty"`
 	// Volumes: a removal under way takes the anonymous volumes along.
 	Volumes bool `json:"volumes,omitempty"`
-	// RestartAt is when the policy starts it again; zero if not.
-	RestartAt time.Time `json:"restart_at"`
 }
 
 // Process names a process so that a recycled pid is never mistaken for it.

@@ -54,7 +54,6 @@ type Global struct {
 	CgroupManager                string
 	EventsBackend                string
 	LogLevel                     string
-	Out                          string
 	RegistriesConf               string
 	Modules                      []string
 	Trace                        string
