@@ -116,6 +116,23 @@ func (e ErrCorrupt) Error() string {
 // Unwrap returns what SQLite said.
 func (e ErrCorrupt) Unwrap() error { return e.Err }
 
+// ErrElsewhere says that containers of this graph root run from another run
+// directory, which alone knows of them.
+type ErrElsewhere struct {
+	GraphRoot string
+	// RunDir is the other one, Own the one of this Store.
+	RunDir, Own string
+	// Running is the number of containers there.
+	Running int
+}
+
+// Error implements error.
+func (e ErrElsewhere) Error() string {
+	return fmt.Sprintf("%d container(s) of the store %s run from the run directory %s, and this command would use %s: "+
+		"set XDG_RUNTIME_DIR and --runroot as they were there, stop these containers there, or use another --root",
+		e.Running, e.GraphRoot, e.RunDir, e.Own)
+}
+
 // ErrNewer says that a state file was written by a newer pod.
 type ErrNewer struct {
 	Path        string

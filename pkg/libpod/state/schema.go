@@ -26,6 +26,12 @@ CREATE TABLE main.volumes (
 	created INTEGER NOT NULL,
 	doc     BLOB NOT NULL
 ) STRICT;
+`, `
+CREATE TABLE main.home (
+	one     INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+	run_dir TEXT NOT NULL,
+	boot_id TEXT NOT NULL
+) STRICT;
 `}
 }
 

@@ -47,6 +47,9 @@ type Store struct {
 	// otherBoot: run.db was last purged in another boot; the first writer
 	// purges it.
 	otherBoot atomic.Bool
+	// claim: the durable file does not name our run directory yet; the first
+	// writer notes it.
+	claim atomic.Bool
 	// fresh is otherBoot as it was when the Store was opened.
 	fresh bool
 	// reserveSeen: the reserve was looked after, or freed, by this Store.
@@ -160,7 +163,7 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 	}
 	s.fresh = boot != s.bootID
 	s.otherBoot.Store(s.fresh)
-	return nil
+	return s.checkHome(ctx, c)
 }
 
 // versions reads the schema versions of both files.

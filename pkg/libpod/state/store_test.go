@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -127,7 +128,8 @@ func TestSettings(t *testing.T) {
 	s := open(t, place(t))
 	for pragma, want := range map[string]string{
 		"main.journal_mode": "wal", "main.synchronous": "2", "run.journal_mode": "wal", "run.synchronous": "0",
-		"busy_timeout": "10000", "main.journal_size_limit": "0", "main.user_version": "1", "run.user_version": "1",
+		"busy_timeout": "10000", "main.journal_size_limit": "0",
+		"main.user_version": strconv.Itoa(len(durableSchema())), "run.user_version": strconv.Itoa(len(volatileSchema())),
 	} {
 		var got string
 		must(t, s.db.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got))
@@ -207,7 +209,7 @@ func TestMigration(t *testing.T) {
 	_, err := Open(t.Context(), o)
 	var newer ErrNewer
 	if !errors.As(err, &newer) || newer.Path != filepath.Join(o.GraphRoot, "pod", "state.db") ||
-		!strings.Contains(err.Error(), "written by a newer pod (schema 2, this one knows 1): use that version") {
+		newer.Have != newer.Known+1 || newer.Known != len(durableSchema()) || !strings.Contains(err.Error(), "use that version of pod") {
 		t.Errorf("older pod: %v", err)
 	}
 	bad := o

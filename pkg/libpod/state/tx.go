@@ -63,6 +63,7 @@ func (s *Store) write(ctx context.Context, begin, what string, fn func(ctx conte
 		}
 		s.otherBoot.Store(false)
 	}
+	s.noteHome(ctx, c)
 	err = inTx(ctx, c, begin, func(c *sql.Conn) error { return fn(ctx, c) })
 	return s.fail(ctx, c, what, err)
 }
@@ -100,7 +101,7 @@ func (s *Store) purge(ctx context.Context, q querier) error {
 func ownError(err error) bool {
 	for _, own := range []any{
 		new(ErrNoContainer), new(ErrAmbiguous), new(ErrNameInUse), new(ErrIDInUse), new(ErrNoExec),
-		new(ErrNoVolume), new(ErrVolumeInUse), new(ErrCorrupt),
+		new(ErrNoVolume), new(ErrVolumeInUse), new(ErrCorrupt), new(ErrElsewhere),
 	} {
 		if errors.As(err, own) {
 			return true
