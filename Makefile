@@ -84,8 +84,8 @@ $(LINT):
 	GOBIN='$(CURDIR)/.cache/bin' GOFLAGS= $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 	mv .cache/bin/golangci-lint $@
 
-docs: build ## write docs/reference from the command tree
-	$(GO) run ./docs/gen docs/reference
+docs: build ## write docs/reference and docs/compatibility.md from the command tree and the scripts
+	$(GO) run ./docs/gen docs test/e2e/testdata
 
 completions: build ## write contrib/completions from the command tree
 	contrib/completions.sh contrib/completions
@@ -94,7 +94,7 @@ check: lint check-generated test ## exactly what CI asks
 
 check-generated: docs completions
 	$(GO) mod tidy -diff
-	git diff --exit-code -- docs/reference contrib/completions
+	git diff --exit-code -- docs/reference docs/compatibility.md contrib/completions
 
 bench: e2e-stage ## compare with the test host's podman
 	@HOST='$(HOST)' test/run bench

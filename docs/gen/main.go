@@ -1,6 +1,7 @@
 // Command gen writes the reference of all commands, one Markdown file each,
-// into the directory given as its argument, and deletes what is no longer a
-// command there. It fails when a command lacks a description or an example.
+// into the directory DOCS/reference, and deletes what is no longer a command
+// there. It fails when a command lacks a description or an example. It writes
+// DOCS/compatibility.md too, from the marks in the end-to-end scripts.
 package main
 
 import (
@@ -17,11 +18,16 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: gen DIRECTORY")
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: gen DOCS SCRIPTS")
 		os.Exit(2)
 	}
-	if err := generate(app.Tree(), os.Args[1]); err != nil {
+	docs, scripts := os.Args[1], os.Args[2]
+	err := generate(app.Tree(), filepath.Join(docs, "reference"))
+	if err == nil {
+		err = compatibility(app.Tree(), os.DirFS(scripts), filepath.Join(docs, "compatibility.md"))
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "gen:", err)
 		os.Exit(1)
 	}
