@@ -1,306 +1,209 @@
 package libpod
 
 import (
-	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
-	"go.podman.io/image/v5/pkg/compression"
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-pod/pod/pkg/filecopy"
+	"github.com/rootless-pod/pod/pkg/libpod/state"
 )
 
-// CopyPath is one side of a copy: a file on the host or in a container.
-type CopyPath struct {
-	// Container is a name or an id; empty means the host.
-	Container string
-	// Path as the user typed it: a slash at its end, or /., has meaning. On the
-	// host "-" is a tar archive on a stream.
-	Path string
-}
-
-// String is the path as the user typed it.
-func (p CopyPath) String() string {
-	if p.Container == "" {
-		return p.Path
-	}
-	return p.Container + ":" + p.Path
-}
-
-// CopyOptions say what is copied where.
-type CopyOptions struct {
-	From, To CopyPath
-	// Archive gives what is copied into a container to the container's user;
-	// otherwise owners are kept.
-	Archive bool
-	// Overwrite lets files replace directories and the other way round.
-	Overwrite bool
-	// In and Out are the streams of "-".
-	In  io.Reader
-	Out io.Writer
-}
-
-// Copy copies files and directories between containers and the host. All paths
-// of a container are resolved below its root, which is held open; a link in it
-// leads nowhere else, whatever happens to the tree meanwhile.
-func (e *Engine) Copy(ctx context.Context, opts CopyOptions) (err error) {
-	if opts.From.Container == "" && opts.To.Container == "" {
-		return fmt.Errorf("invalid arguments %q, %q: you must use (at least) one container: name it as CONTAINER:PATH", opts.From, opts.To)
-	}
-	if opts.From.Path == "" || opts.To.Path == "" {
-		return fmt.Errorf("invalid arguments %q, %q: you must specify paths", opts.From, opts.To)
+// Copy copies files and directories between containers and the host.
+func (e *Engine) Copy(ctx context.Context, opts filecopy.Options) (err error) {
+	if err := opts.Check(); err != nil {
+		return err
 	}
 	from, to, err := e.openPlaces(ctx, opts.From.Container, opts.To.Container)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		err = errors.Join(err, from.close())
+		err = errors.Join(err, from.Close())
 		if to != from {
-			err = errors.Join(err, to.close())
+			err = errors.Join(err, to.Close())
 		}
 	}()
-	return (&copyJob{CopyOptions: opts, from: from, to: to}).run()
+	return filecopy.Copy(opts, from, to)
 }
 
-func (j *copyJob) run() error {
-	if err := j.setOwner(); err != nil {
-		return err
-	}
-	if j.from.isHost() && j.From.Path == "-" {
-		return j.unpack()
-	}
-	src, err := j.from.source(j.From.Path)
-	if err != nil {
-		return err
-	}
-	defer src.file.Close()
-	switch {
-	case j.to.isHost() && j.To.Path == "-":
-		return j.pack(src)
-	case src.isDir():
-		return j.directory(src)
-	default:
-		return j.single(src)
-	}
-}
-
-// copyJob is one copy whose two sides are open.
-type copyJob struct {
-	CopyOptions
-	from, to *place
-	// owner gets what is made, in ids of pod's own namespace; nil keeps owners.
-	owner *ids
-}
-
-// setOwner decides whose the copies are. On the host they are the user's.
-func (j *copyJob) setOwner() error {
-	switch {
-	case j.to.isHost():
-		j.owner = &ids{os.Geteuid(), os.Getegid()}
-	case j.Archive:
-		owner, err := j.to.user()
-		if err != nil {
-			return err
+// openPlaces opens both sides of a copy; an empty name is the host. Two
+// containers are opened in the order of their ids, so that two copies in opposite
+// directions do not wait for each other's lock.
+func (e *Engine) openPlaces(ctx context.Context, from, to string) (_, _ *filecopy.Place, err error) {
+	names := [2]string{from, to}
+	var found [2]*state.Container
+	for i, name := range names {
+		if name == "" {
+			continue
 		}
-		j.owner = &owner
-	}
-	return nil
-}
-
-// unpack puts the archive on In into a directory that exists.
-func (j *copyJob) unpack() error {
-	dst, err := j.to.target(j.To.Path)
-	if err != nil {
-		return err
-	}
-	defer dst.close()
-	if !dst.isDir() {
-		return fmt.Errorf("destination %q %s must be a directory when an archive is copied from standard input", j.To.Path, j.to.where())
-	}
-	plain, _, err := compression.AutoDecompress(j.In)
-	if err != nil {
-		return fmt.Errorf("read the archive on standard input: %w", err)
-	}
-	defer plain.Close()
-	return j.put(dst.dir, plain)
-}
-
-// pack writes src as an archive to Out.
-func (j *copyJob) pack(src *source) error {
-	if !src.isDir() {
-		return j.packFile(src)
-	}
-	prefix := src.name
-	if src.contents {
-		prefix = ""
-	}
-	return pipe(func(w io.Writer) error { return j.get(src.file, w, true) }, func(r io.Reader) error {
-		return prefixArchive(r, j.Out, prefix, j.from.header(src))
-	})
-}
-
-func (j *copyJob) packFile(src *source) error {
-	in, err := src.open()
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	head := j.from.header(src)
-	head.Name, head.Typeflag, head.Size = src.name, tar.TypeReg, src.st.Size
-	var content io.Reader = in
-	if head.Size == 0 { // files of /proc and /sys say so and have content
-		data, err := io.ReadAll(io.LimitReader(in, maxSpecial))
-		if err != nil {
-			return fmt.Errorf("read %s: %w", src.path, err)
+		if found[i], err = e.state.Lookup(ctx, name); err != nil {
+			return nil, nil, err
 		}
-		head.Size, content = int64(len(data)), strings.NewReader(string(data))
 	}
-	w := tar.NewWriter(j.Out)
-	if err := w.WriteHeader(head); err != nil {
-		return fmt.Errorf("write the archive: %w", err)
+	var open [2]*filecopy.Place
+	order := []int{0, 1}
+	if found[0] != nil && found[1] != nil && found[0].ID > found[1].ID {
+		order = []int{1, 0}
 	}
-	if _, err := io.CopyN(w, content, head.Size); err != nil {
-		return fmt.Errorf("copy %s: %w", src.path, err)
-	}
-	return w.Close()
-}
-
-// single copies one file.
-func (j *copyJob) single(src *source) error {
-	dst, err := j.to.target(j.To.Path)
-	if err != nil {
-		return err
-	}
-	defer dst.close()
-	switch {
-	case dst.isDir():
-		// What stands there under the name is replaced, a link too.
-		parent := dst.dir
-		dst = &target{parent: parent, leaf: src.name, path: strings.TrimRight(dst.path, "/") + "/" + src.name}
-		if err := dst.look(); err != nil {
-			return err
-		}
-	case !dst.exists && dst.slash:
-		return fmt.Errorf("destination directory %q %s does not exist: make it first, or leave out the slash: %w", j.To.Path, j.to.where(), unix.ENOENT)
-	case dst.slash:
-		return fmt.Errorf("destination %q %s: %w", j.To.Path, j.to.where(), unix.ENOTDIR)
-	}
-	if dst.exists && dst.st.Mode&unix.S_IFMT == unix.S_IFDIR {
-		if !j.Overwrite {
-			return fmt.Errorf("cannot overwrite directory %q %s with a file: use --overwrite to replace it", dst.path, j.to.where())
-		}
-		if err := removeTree(dst.parent, dst.leaf); err != nil {
-			return fmt.Errorf("remove %s: %w", dst.path, err)
-		}
-		dst.exists = false
-	}
-	in, err := src.open()
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	if dst.exists && j.to.isHost() && dst.st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return dst.stream(in)
-	}
-	return j.writeFile(in, src, dst)
-}
-
-// directory copies a tree.
-func (j *copyJob) directory(src *source) error {
-	dst, err := j.to.target(j.To.Path)
-	if err != nil {
-		return err
-	}
-	defer dst.close()
-	if dst.isDir() && !src.contents {
-		inner, err := j.to.target(strings.TrimRight(j.To.Path, "/") + "/" + src.name)
-		if err != nil {
-			return err
-		}
-		defer inner.close()
-		dst = inner
-	}
-	if !dst.isDir() {
-		if dst.exists {
-			if !j.Overwrite {
-				return fmt.Errorf("cannot copy a directory to a file: %q %s is not a directory: use --overwrite to replace it", dst.path, j.to.where())
-			}
-			if err := unix.Unlinkat(int(dst.parent.Fd()), dst.leaf, 0); err != nil {
-				return fmt.Errorf("remove %s: %w", dst.path, err)
+	for n, i := range order {
+		switch other := 1 - i; {
+		case found[i] == nil:
+			open[i] = &filecopy.Place{}
+		case n == 1 && found[other] != nil && found[other].ID == found[i].ID:
+			open[i] = open[other]
+		default:
+			if open[i], err = e.openContainer(ctx, found[i]); err != nil {
+				if open[1-i] != nil {
+					err = errors.Join(err, open[1-i].Close())
+				}
+				return nil, nil, err
 			}
 		}
-		if err := j.makeDir(src, dst); err != nil {
-			return err
-		}
 	}
-	inside, err := below(dst.dir, src.file)
-	if err != nil {
-		return err
-	}
-	if inside {
-		return fmt.Errorf("cannot copy directory %q into itself, %q", j.From.Path, j.To.Path)
-	}
-	return pipe(func(w io.Writer) error { return j.get(src.file, w, false) }, func(r io.Reader) error { return j.put(dst.dir, r) })
+	return open[0], open[1], nil
 }
 
-// pipe runs a writer and a reader of one stream. The writer's error is the cause
-// when both fail, unless it is that nobody read on.
-func pipe(write func(io.Writer) error, read func(io.Reader) error) error {
-	r, w := io.Pipe()
-	wrote := make(chan error, 1)
-	go func() {
-		err := write(w)
-		_ = w.CloseWithError(err) // nil is the end of the stream
-		wrote <- err
+// openContainer opens the root of a container. One that runs is seen as its
+// first process sees it, mounts included, without a lock; another is mounted,
+// and stays locked until the copy is done.
+func (e *Engine) openContainer(ctx context.Context, c *state.Container) (*filecopy.Place, error) {
+	if isUp(e.status(c)) {
+		return e.openRunning(c)
+	}
+	c, lock, err := e.lockContainer(ctx, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	switch status := e.status(c); {
+	case isUp(status):
+		e.unlock(lock)
+		return e.openRunning(c)
+	case status != StatusCreated && status != StatusExited:
+		e.unlock(lock)
+		return nil, improper("copy files of", c.ID, c.Name, status, "wait")
+	}
+	return e.openRested(ctx, c, lock)
+}
+
+func isUp(s Status) bool {
+	switch s {
+	case StatusRunning, StatusPaused, StatusStopping, StatusInitialized:
+		return true
+	}
+	return false
+}
+
+func (e *Engine) newPlace(c *state.Container) (*filecopy.Place, error) {
+	maps, err := e.userMaps(&c.Spec)
+	if err != nil {
+		return nil, err
+	}
+	p := &filecopy.Place{Name: c.Name, Cwd: c.Spec.Process.WorkDir, Maps: filecopy.Maps{UID: maps.uid, GID: maps.gid}}
+	if p.Cwd == "" {
+		p.Cwd = "/"
+	}
+	p.User = func(root string) (uid, gid uint32, err error) {
+		who, err := resolveUser(root, c.Spec.Process.User, nil)
+		return who.uid, who.gid, err
+	}
+	return p, nil
+}
+
+func hold(p *filecopy.Place, root *os.File) {
+	p.Root = root
+	p.OnClose(root.Close)
+}
+
+func (e *Engine) openRunning(c *state.Container) (*filecopy.Place, error) {
+	p, err := e.newPlace(c)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.Open(fmt.Sprintf("/proc/%d/root", c.Run.Init.PID), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		hold(p, os.NewFile(uintptr(fd), "/"))
+	}
+	if !c.Run.Init.Alive() { // asked last: the pid may have become another's
+		return nil, errors.Join(improper("copy files of", c.ID, c.Name, StatusExited, "it ended just now, try again"), p.Close())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the root of container %s: %w", c.Name, err)
+	}
+	p.Running = true
+	return p, nil
+}
+
+// openRested mounts a container that does not run, and its volumes and binds in
+// a mount namespace of this process alone: paths lead into them as they would if
+// it ran, and a kill leaves none of them behind. The lock is given back with the
+// place, or with an error.
+func (e *Engine) openRested(ctx context.Context, c *state.Container, lock *state.Lock) (_ *filecopy.Place, err error) {
+	p, err := e.newPlace(c)
+	if err != nil {
+		e.unlock(lock)
+		return nil, err
+	}
+	p.OnClose(func() error { e.unlock(lock); return nil })
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.Close())
+		}
 	}()
-	readErr := read(r)
-	_ = r.CloseWithError(errUnread)
-	writeErr := <-wrote
-	if writeErr != nil && !strings.Contains(writeErr.Error(), errUnread.Error()) {
-		return writeErr
+	root := c.Spec.Rootfs
+	if root == "" {
+		store, err := e.Storage()
+		if err != nil {
+			return nil, err
+		}
+		if root, err = store.Mount(ctx, c.ID); err != nil {
+			return nil, err
+		}
+		p.OnClose(func() error {
+			_, err := store.Unmount(context.WithoutCancel(ctx), c.ID, false)
+			return err
+		})
 	}
-	return readErr
+	binds, err := e.restBinds(ctx, c, root)
+	if err != nil {
+		return nil, err
+	}
+	f, leave, err := filecopy.OpenView(root, binds)
+	if err != nil {
+		return nil, fmt.Errorf("mount the volumes of container %s: %w", c.Name, err)
+	}
+	p.OnClose(leave)
+	hold(p, f)
+	return p, nil
 }
 
-var errUnread = errors.New("the other side has ended")
-
-// prefixArchive puts the entries of an archive of a directory's content below
-// prefix, behind an entry of the directory itself.
-func prefixArchive(r io.Reader, out io.Writer, prefix string, top *tar.Header) error {
-	w := tar.NewWriter(out)
-	if prefix != "" {
-		top.Name, top.Typeflag = prefix+"/", tar.TypeDir
-		if err := w.WriteHeader(top); err != nil {
-			return fmt.Errorf("write the archive: %w", err)
-		}
+// restBinds lists the mounts with content that is there without the container.
+func (e *Engine) restBinds(ctx context.Context, c *state.Container, root string) ([]filecopy.Bind, error) {
+	if len(c.Spec.Storage.Mounts) == 0 {
+		return nil, nil
 	}
-	in := tar.NewReader(r)
-	for {
-		head, err := in.Next()
-		if errors.Is(err, io.EOF) {
-			return w.Close()
-		}
-		if err != nil {
-			return fmt.Errorf("copy the archive: %w", err)
-		}
-		slash := strings.HasSuffix(head.Name, "/")
-		head.Name = filepath.Join(prefix, head.Name) //nolint:gosec // for whom unpacks it to check
-		if slash {
-			head.Name += "/"
-		}
-		if head.Typeflag == tar.TypeLink {
-			head.Linkname = filepath.Join(prefix, head.Linkname) //nolint:gosec // as above
-		}
-		if err := w.WriteHeader(head); err != nil {
-			return fmt.Errorf("write the archive: %w", err)
-		}
-		if _, err := io.Copy(w, in); err != nil { //nolint:gosec // as large as what is copied
-			return fmt.Errorf("copy the archive: %w", err)
-		}
+	if err := e.prepareVolumes(ctx, c, root); err != nil {
+		return nil, err
 	}
+	var binds []filecopy.Bind
+	for _, m := range c.Spec.Storage.Mounts {
+		b := filecopy.Bind{Source: m.Source, SubPath: m.SubPath, Destination: filepath.Clean("/" + m.Destination), ReadOnly: m.ReadOnly()}
+		switch m.Type {
+		case "volume":
+			b.Source = e.volumeDir(m.Source)
+		case "bind":
+		default:
+			continue
+		}
+		binds = append(binds, b)
+	}
+	depth := func(b filecopy.Bind) int { return strings.Count(b.Destination, "/") }
+	slices.SortStableFunc(binds, func(a, b filecopy.Bind) int { return depth(a) - depth(b) })
+	return binds, nil
 }

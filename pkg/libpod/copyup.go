@@ -11,6 +11,7 @@ import (
 	"go.podman.io/common/pkg/chown"
 	"go.podman.io/storage/pkg/chrootarchive"
 
+	"github.com/rootless-pod/pod/pkg/filecopy"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/specgen"
 )
@@ -136,11 +137,11 @@ func (e *Engine) giveTo(c *state.Container, root, path string) error {
 	if err != nil {
 		return err
 	}
-	uid, err := outer(maps.uid, who.uid)
+	uid, err := filecopy.Outer(maps.uid, who.uid)
 	if err != nil {
 		return err
 	}
-	gid, err := outer(maps.gid, who.gid)
+	gid, err := filecopy.Outer(maps.gid, who.gid)
 	if err != nil {
 		return err
 	}

@@ -65,16 +65,3 @@ func keepID(id, available uint32) []rspec.LinuxIDMapping {
 	}
 	return maps
 }
-
-// outer translates an id of the container to pod's own namespace.
-func outer(maps []rspec.LinuxIDMapping, id uint32) (uint32, error) {
-	if len(maps) == 0 {
-		return id, nil
-	}
-	for _, m := range maps {
-		if id >= m.ContainerID && id-m.ContainerID < m.Size {
-			return m.HostID + id - m.ContainerID, nil
-		}
-	}
-	return 0, fmt.Errorf("id %d is not mapped in the container's user namespace", id)
-}

@@ -11,11 +11,11 @@ import (
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
-	"github.com/rootless-pod/pod/pkg/libpod"
+	"github.com/rootless-pod/pod/pkg/filecopy"
 )
 
 func newCp(a *cli.App) *cobra.Command {
-	var opts libpod.CopyOptions
+	var opts filecopy.Options
 	cmd := &cobra.Command{
 		Use: "cp [options] [CONTAINER:]SRC_PATH [CONTAINER:]DEST_PATH", Short: "Copy files/folders between a container and the local filesystem",
 		Long: "Copies a file or directory between containers and the host; the containers may run or not. With - as one path a tar archive is read from standard input or written to standard output. " +
@@ -34,7 +34,7 @@ func newCp(a *cli.App) *cobra.Command {
 	return cmd
 }
 
-func runCp(ctx context.Context, a *cli.App, opts libpod.CopyOptions) error {
+func runCp(ctx context.Context, a *cli.App, opts filecopy.Options) error {
 	opts.In, opts.Out = a.In, a.Out
 	if out, ok := a.Out.(*os.File); ok && opts.To.Container == "" && opts.To.Path == "-" && term.IsTerminal(int(out.Fd())) {
 		return errors.New("an archive is not written to a terminal: redirect standard output")
@@ -47,12 +47,12 @@ func runCp(ctx context.Context, a *cli.App, opts libpod.CopyOptions) error {
 }
 
 // copyPath splits CONTAINER:PATH. What begins with a dot or a slash is a path.
-func copyPath(arg string) libpod.CopyPath {
+func copyPath(arg string) filecopy.Path {
 	if strings.HasPrefix(arg, ".") || strings.HasPrefix(arg, "/") {
-		return libpod.CopyPath{Path: arg}
+		return filecopy.Path{Path: arg}
 	}
 	if name, path, ok := strings.Cut(arg, ":"); ok {
-		return libpod.CopyPath{Container: name, Path: path}
+		return filecopy.Path{Container: name, Path: path}
 	}
-	return libpod.CopyPath{Path: arg}
+	return filecopy.Path{Path: arg}
 }

@@ -1,4 +1,4 @@
-package libpod
+package filecopy
 
 import (
 	"archive/tar"
@@ -45,30 +45,30 @@ func newCopyWorld(t *testing.T) *copyWorld {
 	return w
 }
 
-func (w *copyWorld) container(t *testing.T) *place {
+func (w *copyWorld) container(t *testing.T) *Place {
 	t.Helper()
-	f, err := openDir(w.root)
+	f, err := OpenDir(w.root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.Close() })
-	return &place{name: "box", root: f, cwd: "/srv"}
+	return &Place{Name: "box", Root: f, Cwd: "/srv", User: func(string) (uid, gid uint32, err error) { return 0, 0, nil }}
 }
 
 // in copies host → container, out the other way.
-func (w *copyWorld) in(t *testing.T, from, to string, change ...func(*copyJob)) error {
+func (w *copyWorld) in(t *testing.T, from, to string, change ...func(*job)) error {
 	t.Helper()
-	return w.copy(t, &place{}, w.container(t), w.host+"/"+from, to, change)
+	return w.copy(t, &Place{}, w.container(t), w.host+"/"+from, to, change)
 }
 
-func (w *copyWorld) out(t *testing.T, from, to string, change ...func(*copyJob)) error {
+func (w *copyWorld) out(t *testing.T, from, to string, change ...func(*job)) error {
 	t.Helper()
-	return w.copy(t, w.container(t), &place{}, from, w.host+"/"+to, change)
+	return w.copy(t, w.container(t), &Place{}, from, w.host+"/"+to, change)
 }
 
-func (w *copyWorld) copy(t *testing.T, from, to *place, src, dst string, change []func(*copyJob)) error {
+func (w *copyWorld) copy(t *testing.T, from, to *Place, src, dst string, change []func(*job)) error {
 	t.Helper()
-	j := &copyJob{CopyOptions: CopyOptions{From: CopyPath{Path: src}, To: CopyPath{Path: dst}, Archive: true}, from: from, to: to}
+	j := &job{Options: Options{From: Path{Path: src}, To: Path{Path: dst}, Archive: true}, from: from, to: to}
 	for _, c := range change {
 		c(j)
 	}
@@ -121,7 +121,7 @@ func tree(t *testing.T, dir string) string {
 }
 
 func TestCopyRules(t *testing.T) {
-	overwrite := func(j *copyJob) { j.Overwrite = true }
+	overwrite := func(j *job) { j.Overwrite = true }
 	tests := []struct {
 		name, from, to string
 		overwrite      bool
@@ -160,7 +160,7 @@ func TestCopyRules(t *testing.T) {
 			write(t, w.root+"/tmp/file", "file")
 			link(t, "dir", w.root+"/tmp/link")
 			before := tree(t, w.root)
-			var change []func(*copyJob)
+			var change []func(*job)
 			if tt.overwrite {
 				change = append(change, overwrite)
 			}
@@ -202,17 +202,16 @@ func sameWords(a, b string) bool {
 
 func TestCopyOwnersAndModes(t *testing.T) {
 	w := newCopyWorld(t)
-	write(t, w.root+"/etc/passwd", "app:x:1000:1001::/:/bin/sh\n")
 	write(t, w.host+"/f", "1")
 	if err := os.Chmod(w.host+"/f", 0o751|os.ModeSetuid); err != nil {
 		t.Fatal(err)
 	}
 	box := w.container(t)
-	box.account = "app"
-	if err := w.copy(t, &place{}, box, w.host+"/f", "/tmp/given", nil); err != nil {
+	box.User = func(string) (uid, gid uint32, err error) { return 1000, 1001, nil }
+	if err := w.copy(t, &Place{}, box, w.host+"/f", "/tmp/given", nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.copy(t, &place{}, box, w.host+"/f", "/tmp/kept", []func(*copyJob){func(j *copyJob) { j.Archive = false }}); err != nil {
+	if err := w.copy(t, &Place{}, box, w.host+"/f", "/tmp/kept", []func(*job){func(j *job) { j.Archive = false }}); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.out(t, "/tmp/given", "back"); err != nil {
@@ -244,8 +243,8 @@ func TestCopyArchives(t *testing.T) {
 	write(t, w.root+"/tmp/d/f", "1")
 	var b bytes.Buffer
 	box := w.container(t)
-	stream := func(j *copyJob) { j.Out, j.In = &b, &b }
-	if err := w.copy(t, box, &place{}, "/tmp/d", "-", []func(*copyJob){stream}); err != nil {
+	stream := func(j *job) { j.Out, j.In = &b, &b }
+	if err := w.copy(t, box, &Place{}, "/tmp/d", "-", []func(*job){stream}); err != nil {
 		t.Fatal(err)
 	}
 	var names []string
@@ -262,7 +261,7 @@ func TestCopyArchives(t *testing.T) {
 	if got := strings.Join(names, " "); got != "d/ d/f" {
 		t.Errorf("archive of %s", got)
 	}
-	if err := w.copy(t, &place{}, box, "-", "/srv", []func(*copyJob){stream}); err != nil {
+	if err := w.copy(t, &Place{}, box, "-", "/srv", []func(*job){stream}); err != nil {
 		t.Fatal(err)
 	}
 	if got := tree(t, w.root+"/srv"); got != "d/ d/f=1" {
@@ -326,7 +325,7 @@ func TestCopyHostileArchive(t *testing.T) {
 		}
 	}
 	a.Close()
-	_ = w.copy(t, &place{}, w.container(t), "-", "/srv", []func(*copyJob){func(j *copyJob) { j.In = &b }})
+	_ = w.copy(t, &Place{}, w.container(t), "-", "/srv", []func(*job){func(j *job) { j.In = &b }})
 	if got := tree(t, w.secret); got != "key=secret" {
 		t.Fatalf("an archive wrote outside of the root: %s", got)
 	}
@@ -405,35 +404,35 @@ func TestOpenView(t *testing.T) {
 	w := newCopyWorld(t)
 	write(t, w.host+"/vol/f", "volume")
 	link(t, w.secret, w.root+"/hostile")
-	f, leave, err := openView(w.root, []bind{
-		{source: w.host + "/vol", destination: "/data"},
-		{source: w.host + "/vol", destination: "/ro", readOnly: true},
-		{source: w.host + "/vol", destination: "/hostile/deep"},
+	f, leave, err := OpenView(w.root, []Bind{
+		{Source: w.host + "/vol", Destination: "/data"},
+		{Source: w.host + "/vol", Destination: "/ro", ReadOnly: true},
+		{Source: w.host + "/vol", Destination: "/hostile/deep"},
 	})
 	if err != nil {
 		if errors.Is(err, unix.EPERM) {
 			t.Skip("no mount namespaces here")
 		}
 		// The mount point behind the link to nowhere may be refused.
-		if f, leave, err = openView(w.root, []bind{{source: w.host + "/vol", destination: "/data"}, {source: w.host + "/vol", destination: "/ro", readOnly: true}}); err != nil {
+		if f, leave, err = OpenView(w.root, []Bind{{Source: w.host + "/vol", Destination: "/data"}, {Source: w.host + "/vol", Destination: "/ro", ReadOnly: true}}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	defer func() { f.Close(); _ = leave() }()
-	box := &place{name: "box", root: f, cwd: "/"}
-	if err := w.copy(t, box, &place{}, "/data/f", w.host+"/got", nil); err != nil {
+	box := &Place{Name: "box", Root: f, Cwd: "/", User: func(string) (uid, gid uint32, err error) { return 0, 0, nil }}
+	if err := w.copy(t, box, &Place{}, "/data/f", w.host+"/got", nil); err != nil {
 		t.Fatal(err)
 	}
 	if data, _ := os.ReadFile(w.host + "/got"); string(data) != "volume" {
 		t.Errorf("read %q from the volume", data)
 	}
-	if err := w.copy(t, &place{}, box, w.host+"/got", "/data/new", nil); err != nil {
+	if err := w.copy(t, &Place{}, box, w.host+"/got", "/data/new", nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(w.host + "/vol/new"); err != nil {
 		t.Error("the file did not reach the volume")
 	}
-	if err := w.copy(t, &place{}, box, w.host+"/got", "/ro/new2", nil); !errors.Is(err, unix.EROFS) {
+	if err := w.copy(t, &Place{}, box, w.host+"/got", "/ro/new2", nil); !errors.Is(err, unix.EROFS) {
 		t.Errorf("writing into a read-only volume: %v", err)
 	}
 	if entries, _ := os.ReadDir(w.root + "/data"); len(entries) != 0 {
@@ -442,4 +441,10 @@ func TestOpenView(t *testing.T) {
 	if got := tree(t, w.secret); got != "key=secret" {
 		t.Errorf("a mount point was made outside of the root: %s", got)
 	}
+}
+
+func statOwner(path string) (unix.Stat_t, error) {
+	var st unix.Stat_t
+	err := unix.Lstat(path, &st)
+	return st, err
 }

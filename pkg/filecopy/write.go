@@ -1,4 +1,4 @@
-package libpod
+package filecopy
 
 import (
 	"crypto/rand"
@@ -23,19 +23,19 @@ const maxSpecial = 16 << 20
 // get writes the content of a directory as an archive. It runs in a child whose
 // root is the directory: there is no way out of it. Owners are written as the
 // container numbers them, or already as the new ones.
-func (j *copyJob) get(dir *os.File, w io.Writer, keep bool) error {
+func (j *job) get(dir *os.File, w io.Writer, keep bool) error {
 	opts := copier.GetOptions{
-		NoDerefSymlinks: true, IgnoreUnreadable: os.Geteuid() == 0 && j.from.running,
+		NoDerefSymlinks: true, IgnoreUnreadable: os.Geteuid() == 0 && j.from.Running,
 		StripXattrs: j.to.isHost() && !keep,
 	}
-	if sameFile(dir, j.from.root) {
+	if sameFile(dir, j.from.Root) {
 		opts.Excludes = []string{"dev", "proc", "sys"}
 	}
 	if j.owner != nil && !keep {
-		pair := idtools.IDPair{UID: j.owner.uid, GID: j.owner.gid}
+		pair := idtools.IDPair{UID: j.owner.UID, GID: j.owner.GID}
 		opts.ChownDirs, opts.ChownFiles = &pair, &pair
 	} else {
-		opts.UIDMap, opts.GIDMap = toIDMap(j.from.maps.uid), toIDMap(j.from.maps.gid)
+		opts.UIDMap, opts.GIDMap = toIDMap(j.from.Maps.UID), toIDMap(j.from.Maps.GID)
 	}
 	if j.to.isHost() && !keep {
 		opts.StripSetuidBit, opts.StripSetgidBit = true, true
@@ -45,7 +45,7 @@ func (j *copyJob) get(dir *os.File, w io.Writer, keep bool) error {
 }
 
 // put unpacks an archive into a directory, in a child whose root it is.
-func (j *copyJob) put(dir *os.File, r io.Reader) error {
+func (j *job) put(dir *os.File, r io.Reader) error {
 	opts := copier.PutOptions{
 		// Device files need a privilege that no user has, and are no data.
 		IgnoreDevices: true, NoOverwriteDirNonDir: !j.Overwrite, NoOverwriteNonDirDir: !j.Overwrite,
@@ -53,10 +53,10 @@ func (j *copyJob) put(dir *os.File, r io.Reader) error {
 		StripSetuidBit: j.to.isHost(), StripSetgidBit: j.to.isHost(), CreateDestPath: types.OptionalBoolFalse,
 	}
 	if j.owner != nil {
-		pair := idtools.IDPair{UID: j.owner.uid, GID: j.owner.gid}
+		pair := idtools.IDPair{UID: j.owner.UID, GID: j.owner.GID}
 		opts.ChownDirs, opts.ChownFiles, opts.DefaultDirOwner = &pair, &pair, &pair
 	} else {
-		opts.UIDMap, opts.GIDMap = toIDMap(j.to.maps.uid), toIDMap(j.to.maps.gid)
+		opts.UIDMap, opts.GIDMap = toIDMap(j.to.Maps.UID), toIDMap(j.to.Maps.GID)
 	}
 	root := fdPath(dir)
 	return plainError("write into the directory", copier.Put(root, root, opts, r))
@@ -88,21 +88,21 @@ func toIDMap(maps []rspec.LinuxIDMapping) []idtools.IDMap {
 }
 
 // newOwner is who gets a copy of src.
-func (j *copyJob) newOwner(src *source) (ids, error) {
+func (j *job) newOwner(src *source) (IDs, error) {
 	if j.owner != nil {
 		return *j.owner, nil
 	}
-	uid, err := outer(j.to.maps.uid, uint32(inner(j.from.maps.uid, src.st.Uid))) //nolint:gosec // was one
+	uid, err := Outer(j.to.Maps.UID, uint32(inner(j.from.Maps.UID, src.st.Uid))) //nolint:gosec // was one
 	if err != nil {
-		return ids{}, err
+		return IDs{}, err
 	}
-	gid, err := outer(j.to.maps.gid, uint32(inner(j.from.maps.gid, src.st.Gid))) //nolint:gosec // was one
-	return ids{int(uid), int(gid)}, err
+	gid, err := Outer(j.to.Maps.GID, uint32(inner(j.from.Maps.GID, src.st.Gid))) //nolint:gosec // was one
+	return IDs{int(uid), int(gid)}, err
 }
 
 // newMode is the mode of a copy. On the host nothing that came out of a
 // container takes on its owner's identity.
-func (j *copyJob) newMode(src *source) uint32 {
+func (j *job) newMode(src *source) uint32 {
 	if j.to.isHost() {
 		return src.st.Mode & 0o1777
 	}
@@ -110,7 +110,7 @@ func (j *copyJob) newMode(src *source) uint32 {
 }
 
 // makeDir makes the directory at a free target, like src.
-func (j *copyJob) makeDir(src *source, dst *target) error {
+func (j *job) makeDir(src *source, dst *target) error {
 	owner, err := j.newOwner(src)
 	if err != nil {
 		return err
@@ -123,7 +123,7 @@ func (j *copyJob) makeDir(src *source, dst *target) error {
 		return fmt.Errorf("open directory %s: %w", dst.path, err)
 	}
 	dst.dir = os.NewFile(uintptr(fd), dst.path)
-	if err := unix.Fchown(fd, owner.uid, owner.gid); err != nil {
+	if err := unix.Fchown(fd, owner.UID, owner.GID); err != nil {
 		return fmt.Errorf("change owner of %s: %w", dst.path, err)
 	}
 	if err := unix.Fchmod(fd, j.newMode(src)); err != nil {
@@ -135,7 +135,7 @@ func (j *copyJob) makeDir(src *source, dst *target) error {
 // writeFile makes a file like src at a target that is no directory. What stands
 // there is replaced at once; where that cannot be, because it is a mount, its
 // content is.
-func (j *copyJob) writeFile(in *os.File, src *source, dst *target) error {
+func (j *job) writeFile(in *os.File, src *source, dst *target) error {
 	owner, err := j.newOwner(src)
 	if err != nil {
 		return err
@@ -172,7 +172,7 @@ func (j *copyJob) writeFile(in *os.File, src *source, dst *target) error {
 }
 
 // fill gives a new file content, attributes, owner, mode and times of src.
-func (j *copyJob) fill(out, in *os.File, src *source, owner ids) error {
+func (j *job) fill(out, in *os.File, src *source, owner IDs) error {
 	var content io.Reader = in
 	if src.st.Size > 0 { // a file that grows for ever must not be followed
 		content = io.LimitReader(in, src.st.Size)
@@ -181,7 +181,7 @@ func (j *copyJob) fill(out, in *os.File, src *source, owner ids) error {
 		return err
 	}
 	fd := int(out.Fd())
-	if err := unix.Fchown(fd, owner.uid, owner.gid); err != nil {
+	if err := unix.Fchown(fd, owner.UID, owner.GID); err != nil {
 		return err
 	}
 	if err := unix.Fchmod(fd, j.newMode(src)); err != nil {

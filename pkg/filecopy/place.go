@@ -1,4 +1,4 @@
-package libpod
+package filecopy
 
 import (
 	"archive/tar"
@@ -14,36 +14,46 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ids are a user and a group, in numbers of the namespace pod works in.
-type ids struct{ uid, gid int }
+// IDs are a user and a group, in numbers of the namespace pod works in.
+type IDs struct{ UID, GID int }
 
-// place is one side of a copy: the host, or the root of a container.
-type place struct {
-	// name is the container's; empty for the host.
-	name string
-	// root is an O_PATH handle of the container's root; nil on the host, where
+// Maps are the maps of a container's own user namespace, in ids of the
+// namespace pod runs in; empty when it shares pod's.
+type Maps struct{ UID, GID []rspec.LinuxIDMapping }
+
+// Place is one side of a copy: the host, or the root of a container.
+type Place struct {
+	// Name is the container's; empty for the host.
+	Name string
+	// Root is an O_PATH handle of the container's root; nil on the host, where
 	// paths mean what they mean to the user.
-	root *os.File
-	// cwd is where relative paths begin in the container.
-	cwd string
-	// account is the container's user, as its description names it.
-	account string
-	maps    idMaps
-	// running containers have files that even pod may not read (terminals).
-	running bool
+	Root *os.File
+	// Cwd is where relative paths begin in the container.
+	Cwd string
+	// User looks the container's user up in the root at a path, in ids of the
+	// container; it is asked for when a copy is given to him.
+	User func(root string) (uid, gid uint32, err error)
+	Maps Maps
+	// Running containers have files that even pod may not read (terminals).
+	Running bool
+
 	release []func() error
 }
 
-func (p *place) isHost() bool { return p.name == "" }
+// OnClose adds what undoes the opening of a place; the last added is done first.
+func (p *Place) OnClose(undo ...func() error) { p.release = append(p.release, undo...) }
 
-func (p *place) where() string {
+func (p *Place) isHost() bool { return p.Name == "" }
+
+func (p *Place) where() string {
 	if p.isHost() {
 		return "on the host"
 	}
-	return "on container " + p.name
+	return "on container " + p.Name
 }
 
-func (p *place) close() error {
+// Close undoes the opening.
+func (p *Place) Close() error {
 	var errs []error
 	for i := len(p.release) - 1; i >= 0; i-- {
 		errs = append(errs, p.release[i]())
@@ -51,18 +61,18 @@ func (p *place) close() error {
 	return errors.Join(errs...)
 }
 
-// user is who owns what is copied into the container.
-func (p *place) user() (ids, error) {
-	who, err := resolveUser(fdPath(p.root), p.account, nil)
+// owner is who owns what is given to the container's user.
+func (p *Place) owner() (IDs, error) {
+	innerUID, innerGID, err := p.User(fdPath(p.Root))
 	if err != nil {
-		return ids{}, err
+		return IDs{}, err
 	}
-	uid, err := outer(p.maps.uid, who.uid)
+	uid, err := Outer(p.Maps.UID, innerUID)
 	if err != nil {
-		return ids{}, err
+		return IDs{}, err
 	}
-	gid, err := outer(p.maps.gid, who.gid)
-	return ids{int(uid), int(gid)}, err
+	gid, err := Outer(p.Maps.GID, innerGID)
+	return IDs{int(uid), int(gid)}, err
 }
 
 // fdPath is a path of what a handle of this process refers to, good for its
@@ -70,8 +80,8 @@ func (p *place) user() (ids, error) {
 func fdPath(f *os.File) string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), f.Fd()) }
 
 // open returns an O_PATH handle, links followed: below the root in a container.
-func (p *place) open(path string) (*os.File, error) {
-	if p.root == nil {
+func (p *Place) open(path string) (*os.File, error) {
+	if p.Root == nil {
 		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return nil, err
@@ -79,9 +89,9 @@ func (p *place) open(path string) (*os.File, error) {
 		return os.NewFile(uintptr(fd), path), nil
 	}
 	if !strings.HasPrefix(path, "/") {
-		path = p.cwd + "/" + path
+		path = p.Cwd + "/" + path
 	}
-	return pathrs.OpenatInRoot(p.root, path)
+	return pathrs.OpenatInRoot(p.Root, path)
 }
 
 // source is a file or directory to copy.
@@ -98,7 +108,7 @@ type source struct {
 func (s *source) isDir() bool { return s.st.Mode&unix.S_IFMT == unix.S_IFDIR }
 
 // source resolves a path to copy from. A link there is followed.
-func (p *place) source(path string) (*source, error) {
+func (p *Place) source(path string) (*source, error) {
 	f, err := p.open(path)
 	if err != nil {
 		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) && !strings.HasSuffix(path, "/") {
@@ -124,7 +134,7 @@ func (p *place) source(path string) (*source, error) {
 		}
 		s.name = filepath.Base(real)
 	}
-	if s.name == "/" || sameFile(p.root, f) {
+	if s.name == "/" || sameFile(p.Root, f) {
 		s.contents = true
 	}
 	return s, nil
@@ -156,10 +166,10 @@ func kindName(kind uint32) string {
 
 // header is an archive entry with the owner, as the place numbers it, mode and
 // time of a source.
-func (p *place) header(s *source) *tar.Header {
+func (p *Place) header(s *source) *tar.Header {
 	return &tar.Header{
 		Mode: int64(s.st.Mode & 0o7777), ModTime: time.Unix(s.st.Mtim.Unix()),
-		Uid: inner(p.maps.uid, s.st.Uid), Gid: inner(p.maps.gid, s.st.Gid), Format: tar.FormatPAX,
+		Uid: inner(p.Maps.UID, s.st.Uid), Gid: inner(p.Maps.GID, s.st.Gid), Format: tar.FormatPAX,
 	}
 }
 
@@ -171,6 +181,19 @@ func inner(maps []rspec.LinuxIDMapping, id uint32) int {
 		}
 	}
 	return int(id)
+}
+
+// Outer translates an id of the container to pod's own namespace.
+func Outer(maps []rspec.LinuxIDMapping, id uint32) (uint32, error) {
+	if len(maps) == 0 {
+		return id, nil
+	}
+	for _, m := range maps {
+		if id >= m.ContainerID && id-m.ContainerID < m.Size {
+			return m.HostID + id - m.ContainerID, nil
+		}
+	}
+	return 0, fmt.Errorf("id %d is not mapped in the container's user namespace", id)
 }
 
 // target is a place to copy to: a directory that is there, or a name, free or
@@ -210,7 +233,7 @@ const maxLinks = 40
 
 // target resolves a path to copy to. Links are followed: those on the way by the
 // kernel, the last one here, since what it names may not exist yet.
-func (p *place) target(typed string) (*target, error) {
+func (p *Place) target(typed string) (*target, error) {
 	path, slash := trimSlash(typed)
 	for range maxLinks {
 		f, err := p.open(path)
