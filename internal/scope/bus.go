@@ -32,7 +32,7 @@ type Conn struct {
 func (m Manager) Connect(ctx context.Context) (*Conn, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", m.socket)
 	if err != nil {
-		return nil, fmt.Errorf("connect to systemd: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrNoManager, err)
 	}
 	return &Conn{conn: conn, in: bufio.NewReader(conn), uid: m.uid}, nil
 }
@@ -43,18 +43,25 @@ func (c *Conn) Close() error { return c.conn.Close() }
 // call calls a method of the manager, then reads until its answer and, if unit
 // is not empty, until the job that starts the unit has ended.
 func (c *Conn) call(ctx context.Context, unit, method string, args ...any) error {
+	_, err := c.reply(ctx, unit, method, args...)
+	return err
+}
+
+// reply is call, for who wants to know what the manager says.
+func (c *Conn) reply(ctx context.Context, unit, method string, args ...any) ([]any, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = c.conn.Close() })
 	defer stop()
 	err := c.ask(method, args)
+	var body []any
 	if err == nil {
-		err = c.answer(unit)
+		body, err = c.answer(unit)
 	}
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
-	return err
+	return body, err
 }
 
 // ask sends one question, the first with the greeting before it. The peer is
@@ -91,19 +98,19 @@ func (c *Conn) ask(method string, args []any) error {
 
 // answer reads what call waits for. systemd tells all its peers of every job;
 // signals of others are passed over.
-func (c *Conn) answer(unit string) error {
+func (c *Conn) answer(unit string) ([]any, error) {
 	answered := false
 	for {
 		msg, err := dbus.DecodeMessage(c.in)
 		if err != nil {
-			return fmt.Errorf("read systemd's answer: %w", err)
+			return nil, fmt.Errorf("read systemd's answer: %w", err)
 		}
 		switch msg.Type {
 		case dbus.TypeError:
-			return refusal(msg)
+			return nil, refusal(msg)
 		case dbus.TypeMethodReply:
 			if unit == "" {
-				return nil
+				return msg.Body, nil
 			}
 			answered = true
 		case dbus.TypeSignal:
@@ -112,9 +119,9 @@ func (c *Conn) answer(unit string) error {
 				continue
 			}
 			if result != "done" {
-				return fmt.Errorf("systemd's job ended with %q", result)
+				return nil, fmt.Errorf("systemd's job ended with %q", result)
 			}
-			return nil
+			return nil, nil
 		}
 	}
 }

@@ -1,6 +1,6 @@
-// Package scope puts processes into transient scopes of systemd, so that they
-// outlive the session or unit they were started in. It speaks to the manager
-// itself, not through a message bus.
+// Package scope makes transient units of systemd: scopes, so that processes
+// outlive the session or unit they were started in, and timers. It speaks to the
+// manager itself, not through a message bus.
 package scope
 
 import (
@@ -64,6 +64,8 @@ var (
 	ErrExists = errors.New("the unit exists already")
 	// ErrGone: there is no such unit, or it is on its way out.
 	ErrGone = errors.New("no such unit")
+	// ErrNoManager: nobody answers.
+	ErrNoManager = errors.New("systemd does not answer")
 )
 
 // Start makes one scope. That a unit of its name is there already is no error:

@@ -94,6 +94,8 @@ static void __attribute__((constructor)) pod_enter(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "__pause") == 0)
 		pod_pause(argc, argv);
+	if (argc > 1 && strcmp(argv[1], "__watch") == 0)
+		pod_watch(argc, argv);
 	if (argc > 2 && strcmp(argv[1], "__cleanup") == 0)
 		yield_to_waiter(argv[2]);
 	pod_entry.uid = geteuid();

@@ -33,4 +33,11 @@ void pod_join(enum pod_kind kind);
 // pod_pause is the pause process. It never returns.
 void pod_pause(int argc, char **argv) __attribute__((noreturn));
 
+// pod_watch is the watcher. It never returns.
+void pod_watch(int argc, char **argv) __attribute__((noreturn));
+
+// pod_start_time is when the process behind a directory of /proc began, in clock
+// ticks; 0 for one that has ended.
+unsigned long long pod_start_time(int proc);
+
 #endif

@@ -125,9 +125,9 @@ static bool same_boot(const struct identity *id)
 	return strcmp(boot, id->boot) == 0;
 }
 
-// start_time is field 22 of a stat line, 0 for a dead process. The name in field
+// pod_start_time is field 22 of a stat line, 0 for a dead process. The name in field
 // 2 may hold anything, so counting begins after the last parenthesis.
-static unsigned long long start_time(int proc)
+unsigned long long pod_start_time(int proc)
 {
 	char line[1024];
 	if (read_small(proc, "stat", line, sizeof line) <= 0)
@@ -172,7 +172,7 @@ static bool verify(const struct identity *id, enum pod_kind kind, int *user, int
 		WHY("it is of an earlier boot");
 	else if (fstat(proc, &st) != 0 || st.st_uid != geteuid())
 		WHY("process %d is another user's", id->pid);
-	else if (start_time(proc) != id->start)
+	else if (pod_start_time(proc) != id->start)
 		WHY("process %d is not the pause process any more", id->pid);
 	else if (inode(*user) != id->user || inode(*mnt) != id->mnt)
 		WHY("process %d is in other namespaces", id->pid);
