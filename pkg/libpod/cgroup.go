@@ -61,7 +61,7 @@ func (e *Engine) planCgroups() cgroupPlan {
 		p.manager, p.controllers = "cgroupfs", readSubtree(dir)
 		return p
 	}
-	p.reason = "the cgroup " + p.own + " is not delegated to the user"
+	p.reason = "the cgroup " + p.own + " is not delegated to the user: pod doctor --check delegation explains"
 	return p
 }
 

@@ -199,7 +199,7 @@ func explain(p specgen.PortMapping, port uint16, err error) error {
 	case errors.Is(err, unix.EADDRINUSE):
 		return fmt.Errorf("port %d/%s is %w on %s: choose another port or stop what listens there", port, p.Protocol, ErrPortInUse, where)
 	case errors.Is(err, unix.EACCES):
-		return fmt.Errorf("port %d/%s needs privilege: ports below %s are for root; choose a higher one, or as root run `sysctl net.ipv4.ip_unprivileged_port_start=%d`",
+		return fmt.Errorf("port %d/%s needs privilege: ports below %s are for root; choose a higher one, or as root run `sysctl net.ipv4.ip_unprivileged_port_start=%d` (pod doctor --check ports explains)",
 			port, p.Protocol, unprivilegedStart(), port)
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		return fmt.Errorf("publish %s port %d: this host has no address %s", p.HostIP, port, p.HostIP)

@@ -35,10 +35,10 @@ func plans(ctx context.Context, entry Entry) []plan {
 	name := userName(entry.HostUID)
 	switch {
 	case err != nil:
-		single.reduced = singleReason(entry.HostUID, err.Error())
+		single.reduced = singleReason(entry.HostUID, err.Error(), checkSubIDs)
 	case len(uids) == 0 || len(gids) == 0:
 		free := sub.freeRange()
-		single.reduced = singleReason(entry.HostUID, fmt.Sprintf("%s has no sub-ids; as root: usermod --add-subuids %s --add-subgids %s %s", name, free, free, name))
+		single.reduced = singleReason(entry.HostUID, fmt.Sprintf("%s has no sub-ids; as root: usermod --add-subuids %s --add-subgids %s %s", name, free, free, name), checkSubIDs)
 	default:
 		return []plan{{uids: stack(entry.HostUID, uids), gids: stack(entry.HostGID, gids), helpers: true}, single}
 	}
@@ -60,9 +60,18 @@ func wholePlan() plan {
 	return plan{uids: identical("/proc/self/uid_map"), gids: identical("/proc/self/gid_map")}
 }
 
+// Where a message sends its reader for more.
+const (
+	checkSubIDs    = "(pod doctor --check subids explains)"
+	checkNewuidmap = "(pod doctor --check newuidmap explains)"
+	checkUserns    = "(pod doctor --check userns explains)"
+	checkAppArmor  = "(pod doctor --check apparmor explains)"
+	checkRunDir    = "(pod doctor --check rundir explains)"
+)
+
 // singleReason is the line the user reads when only one id is mapped.
-func singleReason(uid int, reason string) string {
-	return fmt.Sprintf("containers have the one id of %s only, images with files of other users may not work: %s, then: pod system migrate", userName(uid), reason)
+func singleReason(uid int, reason, check string) string {
+	return fmt.Sprintf("containers have the one id of %s only, images with files of other users may not work: %s, then: pod system migrate %s", userName(uid), reason, check)
 }
 
 // apply fills the maps of the namespace that process pid is in.

@@ -140,7 +140,7 @@ func makeUserPause(ctx context.Context, source string, entry Entry) (*identity, 
 		var mapping mapError
 		switch {
 		case err == nil && p.single && failed != nil:
-			id.Reduced = append(id.Reduced, singleReason(entry.HostUID, failed.Error()))
+			id.Reduced = append(id.Reduced, singleReason(entry.HostUID, failed.Error(), checkNewuidmap))
 			return id, talk, nil
 		case err == nil && p.single:
 			id.Reduced = append(id.Reduced, p.reduced)

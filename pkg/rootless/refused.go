@@ -29,8 +29,9 @@ func explain(err error) error {
 }
 
 func explainWith(pe pauseError, sysctl func(string) string) error {
+	check := checkUserns
 	refusal := func(setting, remedy string) error {
-		return fmt.Errorf("create user namespace: %w: refused by %s; as root: %s", pe, setting, remedy)
+		return fmt.Errorf("create user namespace: %w: refused by %s; as root: %s %s", pe, setting, remedy, check)
 	}
 	denied := pe.errno == syscall.EPERM || pe.errno == syscall.EACCES
 	switch {
@@ -39,6 +40,7 @@ func explainWith(pe pauseError, sysctl func(string) string) error {
 	case sysctl("user/max_user_namespaces") == "0":
 		return refusal("the setting user.max_user_namespaces=0", "sysctl -w user.max_user_namespaces=28633")
 	case denied && sysctl("kernel/apparmor_restrict_unprivileged_userns") == "1":
+		check = checkAppArmor
 		return refusal("AppArmor, kernel.apparmor_restrict_unprivileged_userns=1", "install pod's AppArmor profile (make install), or sysctl -w kernel.apparmor_restrict_unprivileged_userns=0")
 	case pe.errno == syscall.ENOSPC:
 		return refusal("the limit user.max_user_namespaces="+sysctl("user/max_user_namespaces"), "raise it with sysctl -w user.max_user_namespaces=28633")

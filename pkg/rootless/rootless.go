@@ -155,13 +155,13 @@ func newSession(entry Entry) (*Session, error) {
 		}
 	}
 	if s.SingleID && len(s.Reduced) == 0 { // entered by another tool
-		s.Reduced = append(s.Reduced, singleReason(entry.HostUID, "this user namespace has no others"))
+		s.Reduced = append(s.Reduced, singleReason(entry.HostUID, "this user namespace has no others", checkSubIDs))
 	}
 	if entry.LostDir != "" {
 		s.Reduced = append(s.Reduced, fmt.Sprintf("the current directory %s cannot be entered by %s: relative paths begin at /; change to another directory", entry.LostDir, userName(s.HostUID)))
 	}
 	if isFallback(s.RunBase) {
-		s.Reduced = append(s.Reduced, fmt.Sprintf("%s is used as run directory: no XDG_RUNTIME_DIR and no /run/user/%d; log in through systemd, or set XDG_RUNTIME_DIR to a private directory on a tmpfs", s.RunBase, s.HostUID))
+		s.Reduced = append(s.Reduced, fmt.Sprintf("%s is used as run directory: no XDG_RUNTIME_DIR and no /run/user/%d; log in through systemd, or set XDG_RUNTIME_DIR to a private directory on a tmpfs %s", s.RunBase, s.HostUID, checkRunDir))
 	}
 	return s, nil
 }

@@ -25,11 +25,15 @@ func RunBase(uid int) (string, error) {
 	if dir := os.Getenv(envRuntimeDir); strings.HasPrefix(dir, "/") && ownDir(dir) {
 		return dir, nil
 	}
-	if dir := "/run/user/" + strconv.Itoa(uid); ownDir(dir) {
+	if dir := systemRunDir(uid); ownDir(dir) {
 		return dir, nil
 	}
-	return privateDir(fallbackPrefix + strconv.Itoa(uid))
+	return privateDir(fallbackDir(uid))
 }
+
+func systemRunDir(uid int) string { return "/run/user/" + strconv.Itoa(uid) }
+
+func fallbackDir(uid int) string { return fallbackPrefix + strconv.Itoa(uid) }
 
 // ownDir reports whether path is a directory of the calling user. Inside the
 // user namespace he is 0, and so are his files.

@@ -21,7 +21,7 @@ type MissingControllerError struct {
 func (e *MissingControllerError) Error() string {
 	return fmt.Sprintf("%s needs the cgroup controller %q, which is not delegated to you: "+
 		"have an administrator write \"[Service]\" and \"Delegate=cpu cpuset io memory pids\" to "+
-		"/etc/systemd/system/user@.service.d/delegate.conf and log in again, or leave %s out",
+		"/etc/systemd/system/user@.service.d/delegate.conf and log in again, or leave %s out (pod doctor --check delegation explains)",
 		e.Flag, e.Controller, e.Flag)
 }
 

@@ -79,7 +79,7 @@ func probe(conf *types.StoreOptions) ([]string, error) {
 	}
 	conf.GraphDriverName = "vfs"
 	return []string{fmt.Sprintf("store %s uses the vfs driver, which copies every layer: "+
-		"the kernel refuses overlay there, and %v", conf.GraphRoot, fuseErr)}, nil
+		"the kernel refuses overlay there, and %v (pod doctor --check overlay explains)", conf.GraphRoot, fuseErr)}, nil
 }
 
 // usableFuse finds fuse-overlayfs; its error names the reason and the remedy.

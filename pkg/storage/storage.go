@@ -57,6 +57,13 @@ func Locate(opts Options) (Paths, error) {
 	return Paths{Root: conf.GraphRoot, RunRoot: conf.RunRoot}, nil
 }
 
+// Configured are the driver that the configuration names, empty if it names
+// none, and its options.
+func Configured(opts Options) (driver string, options []string, err error) {
+	conf, err := configure(opts)
+	return conf.GraphDriverName, conf.GraphDriverOptions, err
+}
+
 // Open opens the store, making it if there is none. The warnings are for the
 // user: one line each.
 func Open(ctx context.Context, opts Options) (*Store, []string, error) {

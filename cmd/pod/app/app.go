@@ -22,6 +22,7 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app/system"
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/internal/version"
+	"github.com/rootless-pod/pod/pkg/doctor"
 	"github.com/rootless-pod/pod/pkg/rootless"
 	"github.com/rootless-pod/pod/pkg/storage"
 )
@@ -37,6 +38,9 @@ func Main(entry rootless.Entry, args []string, start time.Time) int {
 	}
 	if len(args) > 2 && args[1] == cleanupVerb {
 		args = append([]string{args[0]}, args[3:]...)
+	}
+	if len(args) > 1 && args[1] == doctor.ProbeVerb {
+		return probe(args[2:])
 	}
 	calmCollector()
 	a := cli.New(entry, args, start)
@@ -66,6 +70,15 @@ func Main(entry rootless.Entry, args []string, start time.Time) int {
 	return cli.Code(err)
 }
 
+// probe is what pod doctor lets a process in a user namespace of its own try.
+func probe(args []string) int {
+	if err := doctor.RunProbe(context.Background(), args, os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintf(os.Stderr, "Error: %s\n", oneLine(err))
+		return cli.CodeFailure
+	}
+	return 0
+}
+
 // calmCollector lets the heap grow to 16 MB before the first garbage collection,
 // not to 4: few commands ever reach that, and a run would collect twice.
 func calmCollector() {
@@ -77,7 +90,7 @@ func calmCollector() {
 // hostView says whether the command runs outside the user's namespaces.
 func hostView(cmd *cobra.Command) bool {
 	for c := cmd; c != nil; c = c.Parent() {
-		if c.Name() == "completion" || c.Name() == "help" || strings.HasPrefix(c.Name(), "__complete") {
+		if c.Name() == "completion" || c.Name() == "help" || c.Name() == "doctor" || strings.HasPrefix(c.Name(), "__complete") {
 			return true
 		}
 	}

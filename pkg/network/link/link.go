@@ -127,7 +127,7 @@ func checkTun(path string) error {
 	if err == nil {
 		return unix.Close(fd)
 	}
-	const without = "or use --network none or --network host"
+	const without = "or use --network none or --network host (pod doctor --check tun explains)"
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s is closed to this user: as root run `chmod 0666 %s`, %s", path, path, without)

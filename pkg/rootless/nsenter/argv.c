@@ -19,7 +19,7 @@ static const char *const value_flags[] = {
 };
 
 static const char *const host_commands[] = {
-	"help", "completion", "__complete", "__completeNoDesc", NULL,
+	"help", "completion", "doctor", "__complete", "__completeNoDesc", "__probe", NULL,
 };
 
 static bool in(const char *const *list, const char *word, size_t len)

@@ -20,6 +20,9 @@ func TestHostView(t *testing.T) {
 		{"pod help run", true},
 		{"pod --log-level debug help", true},
 		{"pod completion bash", true},
+		{"pod doctor --fix", true},
+		{"pod --root /x doctor", true},
+		{"pod __probe overlay /x", true},
 		{"pod __complete run -", true},
 		{"pod __completeNoDesc ps", true},
 		{"pod --root help", true},          // help is a value, no command follows

@@ -106,6 +106,15 @@ func (a *App) EnterAs(session *rootless.Session) { a.session = session }
 // Session says who runs pod and where; nil for a command in the host's view.
 func (a *App) Session() *rootless.Session { return a.session }
 
+// Entry is what was found before Go began, for commands in the host's view.
+func (a *App) Entry() rootless.Entry { return a.entry }
+
+// Self is the argument vector of this program with its global flags.
+func (a *App) Self() ([]string, error) {
+	self, err := os.Executable()
+	return append([]string{self}, a.Global.arguments()...), err
+}
+
 // HostUID is the user's id on the host, also before Enter.
 func (a *App) HostUID() int { return a.entry.HostUID }
 
@@ -195,7 +204,7 @@ func (a *App) Engine(ctx context.Context) (*libpod.Engine, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		self, err := os.Executable()
+		self, err := a.Self()
 		if err != nil {
 			return nil, nil, err
 		}
@@ -203,7 +212,7 @@ func (a *App) Engine(ctx context.Context) (*libpod.Engine, error) {
 			Session: a.session, Config: conf, GraphRoot: paths.Root, RunRoot: paths.RunRoot,
 			Storage: func() (*storage.Store, error) { return a.Storage(ctx) },
 			Images:  func() (*image.Store, error) { return a.Images(ctx) },
-			Events:  log, Self: append([]string{self}, a.Global.arguments()...), Warn: func(s string) { a.Warn("%s", s) },
+			Events:  log, Self: self, Warn: func(s string) { a.Warn("%s", s) },
 			Runtime: a.Global.Runtime, RuntimeFlags: a.Global.RuntimeFlags, Conmon: a.Global.Conmon,
 			CgroupManager: a.Global.CgroupManager, VolumePath: a.Global.VolumePath,
 		})

@@ -27,5 +27,5 @@ func survivesLogout(a *cli.App) string {
 	if rootless.LingerEnabled(name) {
 		return ""
 	}
-	return fmt.Sprintf("the container ends when %s logs out for the last time: `loginctl enable-linger %s` keeps it", name, name)
+	return fmt.Sprintf("the container ends when %s logs out for the last time: `loginctl enable-linger %s` keeps it (pod doctor --check linger explains)", name, name)
 }

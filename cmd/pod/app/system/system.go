@@ -25,7 +25,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		},
 	}
 	group.AddCommand(newDf(a), newEvents(a), newInfo(a), newMigrate(a), newPrune(a), newReset(a))
-	return group, []*cobra.Command{newEvents(a), newInfo(a), newUnshare(a), newVersion(a)}
+	return group, []*cobra.Command{newDoctor(a), newEvents(a), newInfo(a), newUnshare(a), newVersion(a)}
 }
 
 // confirm asks before what cannot be taken back. Without a terminal to ask on,
