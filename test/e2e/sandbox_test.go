@@ -111,6 +111,14 @@ func (b *sandbox) command(name string, args ...string) ([]byte, error) {
 	return out, err
 }
 
+// inside runs a program where pod's mounts are: real root has no namespaces.
+func (b *sandbox) inside(args ...string) ([]byte, error) {
+	if os.Geteuid() != 0 {
+		args = append([]string{"pod", "unshare"}, args...)
+	}
+	return b.command(args[0], args[1:]...)
+}
+
 func (b *sandbox) tearDown() {
 	t := b.t
 	if _, err := b.command("pod", "rm", "--all", "--force", "--time", "0"); err != nil {
@@ -122,7 +130,7 @@ func (b *sandbox) tearDown() {
 	}
 	// The overlay driver mounts its directory onto itself in the user's namespace.
 	const remove = `umount -l "$1/root/overlay" 2>/dev/null; rm -rf "$@"`
-	if _, err := b.command("pod", "unshare", "sh", "-c", remove, "sh", b.base, b.runRoot); err != nil {
+	if _, err := b.inside("sh", "-c", remove, "sh", b.base, b.runRoot); err != nil {
 		t.Error(err)
 		_ = os.RemoveAll(b.base)
 		_ = os.RemoveAll(b.runRoot)
@@ -147,7 +155,7 @@ func (b *sandbox) left() error {
 	for _, p := range b.processes() {
 		errs = append(errs, fmt.Errorf("left behind: process %d: %s", p.pid, p.what))
 	}
-	mounts, err := b.command("pod", "unshare", "cat", "/proc/self/mountinfo")
+	mounts, err := b.inside("cat", "/proc/self/mountinfo")
 	if err != nil {
 		return errors.Join(append(errs, err)...)
 	}
@@ -200,6 +208,6 @@ func (b *sandbox) killLeft() {
 		b.t.Logf("killing %d: %s", p.pid, p.what)
 		_ = syscall.Kill(p.pid, syscall.SIGKILL)
 	}
-	_, _ = b.command("pod", "unshare", "sh", "-c",
+	_, _ = b.inside("sh", "-c",
 		`grep -o "[^ ]*$1[^ ]*" /proc/self/mountinfo | sort -ru | xargs -r umount -l 2>/dev/null`, "sh", filepath.Base(b.base))
 }
