@@ -29,9 +29,10 @@ type ID struct {
 
 // stat is the part of /proc/PID/stat that is looked at.
 type stat struct {
-	state  byte
-	parent int
-	start  uint64
+	state   byte
+	parent  int
+	session int
+	start   uint64
 }
 
 // Self returns the identity of the calling process; its Start is 0 where /proc
@@ -53,28 +54,6 @@ func Of(pid int) (ID, error) {
 		return ID{}, err
 	}
 	return ID{PID: pid, Start: st.start}, nil
-}
-
-// Children returns the processes whose parent has pid now. It looks at all
-// processes, since not every kernel lists children: for recovery only.
-func Children(pid int) []ID {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return nil
-	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1) // what could be read is looked at
-	var found []ID
-	for _, name := range names {
-		child, err := strconv.Atoi(name)
-		if err != nil {
-			continue
-		}
-		if st, err := readStat(child); err == nil && st.parent == pid {
-			found = append(found, ID{PID: child, Start: st.start})
-		}
-	}
-	return found
 }
 
 // Alive reports whether the process still runs. A zombie does not.
@@ -212,8 +191,8 @@ func readStat(pid int) (stat, error) {
 	return st, nil
 }
 
-// parseStat reads state (field 3), parent (4) and start time (field 22). The name in field 2
-// may hold blanks and parentheses, so counting begins after the last ')'.
+// parseStat reads state (field 3), parent (4), session (6) and start time (22).
+// The name in field 2 may hold blanks and parentheses, so counting begins after the last ')'.
 func parseStat(line []byte) (stat, error) {
 	end := bytes.LastIndexByte(line, ')')
 	if end < 0 {
@@ -231,5 +210,9 @@ func parseStat(line []byte) (stat, error) {
 	if err != nil {
 		return stat{}, fmt.Errorf("stat line: parent: %w", err)
 	}
-	return stat{state: fields[0][0], parent: parent, start: start}, nil
+	session, err := strconv.Atoi(string(fields[3]))
+	if err != nil {
+		return stat{}, fmt.Errorf("stat line: session: %w", err)
+	}
+	return stat{state: fields[0][0], parent: parent, session: session, start: start}, nil
 }

@@ -21,9 +21,9 @@ func TestParseStat(t *testing.T) {
 		want       stat
 		fails      bool
 	}{
-		{"plain", "12 (cat) S" + tail, stat{'S', 1, 4711}, false},
-		{"name with parentheses", "12 (a) Z 9 (b c) R" + tail, stat{'R', 1, 4711}, false},
-		{"zombie", "12 (x) Z" + tail, stat{'Z', 1, 4711}, false},
+		{"plain", "12 (cat) S" + tail, stat{'S', 1, 3, 4711}, false},
+		{"name with parentheses", "12 (a) Z 9 (b c) R" + tail, stat{'R', 1, 3, 4711}, false},
+		{"zombie", "12 (x) Z" + tail, stat{'Z', 1, 3, 4711}, false},
 		{"no name", "12 cat S" + tail, stat{}, true},
 		{"short", "12 (cat) S 1 2 3", stat{}, true},
 		{"empty", "", stat{}, true},

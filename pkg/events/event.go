@@ -89,7 +89,10 @@ type Event struct {
 	OOMKilled bool `json:"oom_killed,omitempty"`
 	// Health is the result of health_status.
 	Health string `json:"health,omitempty"`
-	Error  string `json:"error,omitempty"`
+	// FailingStreak is of health_status, and so is HealthLog, the check as JSON.
+	FailingStreak int    `json:"failing_streak,omitempty"`
+	HealthLog     string `json:"health_log,omitempty"`
+	Error         string `json:"error,omitempty"`
 	// Attributes are the labels of the object and details of the event.
 	Attributes map[string]string `json:"attributes,omitempty"`
 	// Store names the graph root: the journal has the events of all of them.
@@ -117,7 +120,8 @@ func (e *Event) Line(truncate bool) string {
 		add(id)
 		fmt.Fprintf(&b, " (image=%s, name=%s", printable(e.Image), printable(e.Name))
 		if e.Health != "" {
-			fmt.Fprintf(&b, ", health_status=%s", printable(e.Health))
+			fmt.Fprintf(&b, ", health_status=%s, health_failing_streak=%d, health_log=%s",
+				printable(e.Health), e.FailingStreak, printable(e.HealthLog))
 		}
 		for _, key := range slices.Sorted(maps.Keys(e.Attributes)) {
 			fmt.Fprintf(&b, ", %s=%s", printable(key), printable(e.Attributes[key]))

@@ -31,6 +31,8 @@ const (
 	fieldExitCode   = "POD_EXIT_CODE"
 	fieldOOM        = "POD_OOM_KILLED"
 	fieldHealth     = "POD_HEALTH_STATUS"
+	fieldStreak     = "POD_HEALTH_FAILING_STREAK"
+	fieldHealthLog  = "POD_HEALTH_LOG"
 	fieldError      = "POD_ERROR"
 	fieldAttributes = "POD_ATTRIBUTES"
 )
@@ -73,6 +75,10 @@ func fields(e *Event) []journal.Field {
 	add(fieldPodID, e.PodID)
 	add(fieldNetwork, e.Network)
 	add(fieldHealth, e.Health)
+	if e.Health != "" {
+		add(fieldStreak, strconv.Itoa(e.FailingStreak))
+	}
+	add(fieldHealthLog, e.HealthLog)
 	add(fieldError, e.Error)
 	if e.ExitCode != nil {
 		add(fieldExitCode, strconv.Itoa(*e.ExitCode))
@@ -93,7 +99,7 @@ func fromEntry(entry journal.Entry) Event {
 	e := Event{
 		Time: entry.Time(), Type: Type(entry[fieldType]), Status: Status(entry[fieldStatus]),
 		ID: entry[fieldID], Name: entry[fieldName], Image: entry[fieldImage], PodID: entry[fieldPodID],
-		Network: entry[fieldNetwork], Health: entry[fieldHealth], Error: entry[fieldError],
+		Network: entry[fieldNetwork], Health: entry[fieldHealth], HealthLog: entry[fieldHealthLog], Error: entry[fieldError],
 		OOMKilled: entry[fieldOOM] == "true", Store: entry[fieldStore],
 	}
 	if nano, err := strconv.ParseInt(entry[fieldTime], 10, 64); err == nil {
@@ -101,6 +107,9 @@ func fromEntry(entry journal.Entry) Event {
 	}
 	if code, err := strconv.Atoi(entry[fieldExitCode]); err == nil {
 		e.ExitCode = &code
+	}
+	if streak, err := strconv.Atoi(entry[fieldStreak]); err == nil {
+		e.FailingStreak = streak
 	}
 	if s := entry[fieldAttributes]; s != "" {
 		// An entry another program of the user wrote badly has no attributes.
@@ -119,7 +128,7 @@ func (l *journalLog) Read(ctx context.Context, f Filter) iter.Seq2[Event, error]
 			},
 			Fields: []string{
 				fieldStore, fieldTime, fieldType, fieldStatus, fieldID, fieldName, fieldImage, fieldPodID,
-				fieldNetwork, fieldExitCode, fieldOOM, fieldHealth, fieldError, fieldAttributes,
+				fieldNetwork, fieldExitCode, fieldOOM, fieldHealth, fieldStreak, fieldHealthLog, fieldError, fieldAttributes,
 			},
 			Since: f.Since, Until: f.Until, Last: -1, Follow: f.follows(time.Now()),
 		}

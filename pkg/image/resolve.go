@@ -200,7 +200,7 @@ func (p platform) foreign() bool {
 }
 
 // document is the part of an image's configuration that pod reads. Everything
-// else in it, health checks and ONBUILD included, is not looked at.
+// else in it, ONBUILD included, is not looked at.
 type document struct {
 	Created      time.Time `json:"created"`
 	OS           string    `json:"os"`
@@ -215,6 +215,11 @@ type document struct {
 		Labels       map[string]string
 		Volumes      map[string]struct{}
 		ExposedPorts map[string]struct{}
+		Healthcheck  *struct {
+			Test                           []string
+			Interval, Timeout, StartPeriod time.Duration
+			Retries                        int
+		}
 	} `json:"config"`
 }
 
@@ -232,9 +237,14 @@ func parseConfig(raw []byte) (specgen.ImageConfig, platform, error) {
 	env := slices.DeleteFunc(c.Env, func(pair string) bool {
 		return strings.IndexByte(pair, '=') < 1 || strings.ContainsRune(pair, 0)
 	})
+	var health *specgen.ImageHealth
+	if c.Healthcheck != nil {
+		checked := specgen.ImageHealth(*c.Healthcheck)
+		health = &checked
+	}
 	return specgen.ImageConfig{
 		Entrypoint: c.Entrypoint, Cmd: c.Cmd, Env: env, WorkingDir: c.WorkingDir, User: c.User,
-		StopSignal: c.StopSignal, Labels: c.Labels,
+		StopSignal: c.StopSignal, Labels: c.Labels, Health: health,
 		Volumes: sortedKeys(c.Volumes), ExposedPorts: sortedKeys(c.ExposedPorts), Created: doc.Created,
 	}, platform{os: doc.OS, arch: doc.Architecture}, nil
 }

@@ -81,6 +81,9 @@ func (e *Engine) describe(spec *specgen.Container, img specgen.ImageConfig) (*st
 	if err := e.checkMounts(spec); err != nil {
 		return nil, none, err
 	}
+	if err := checkHealthLog(&spec.Health); err != nil {
+		return nil, none, err
+	}
 	id, err := newID()
 	if err != nil {
 		return nil, none, err

@@ -11,6 +11,7 @@ import (
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/rootless-pod/pod/pkg/health"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/specgen"
 	"github.com/rootless-pod/pod/pkg/storage"
@@ -46,6 +47,7 @@ type inspection struct {
 	stopTimeout uint
 	hostname    string
 	static      string
+	health      *health.Results
 }
 
 // Inspect tells all about a container; with size also what it takes on disk.
@@ -111,6 +113,13 @@ func (e *Engine) gather(ctx context.Context, c *state.Container) (*inspection, e
 		if result, ok := NetworkOf(c); ok && result.NetNS != "host" {
 			in.netns = result.NetNS
 		}
+	}
+	if c.Spec.Health.Defined() {
+		st, err := e.health(c)
+		if err != nil {
+			return nil, err
+		}
+		in.health = &st.Results
 	}
 	if in.logPath, err = e.LogPath(c); err != nil {
 		return nil, err
@@ -220,7 +229,7 @@ func (in *inspection) container() *InspectContainer {
 
 func (in *inspection) state() InspectState {
 	st := InspectState{
-		OciVersion: in.spec.Version, Status: in.status, Paused: in.status == StatusPaused,
+		Health: in.health, OciVersion: in.spec.Version, Status: in.status, Paused: in.status == StatusPaused,
 		Running: in.status == StatusRunning || in.status == StatusStopping,
 	}
 	if run := in.c.Run; run != nil && isLive(in.status) {

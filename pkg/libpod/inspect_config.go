@@ -49,7 +49,7 @@ func (in *inspection) config() InspectConfig {
 		Cmd: orNone(p.Command), Image: in.c.ImageName, Volumes: map[string]struct{}{}, WorkingDir: in.spec.Process.Cwd,
 		Entrypoint: orNone(p.Entrypoint), Labels: s.Labels, Annotations: orEmpty(s.Annotations), StopSignal: signalName(stopSignal(in.c)),
 		CreateCommand: s.CreateCommand, Timezone: p.Timezone, Umask: p.Umask, Timeout: p.Timeout, StopTimeout: in.stopTimeout,
-		Passwd: &notAdded, SdNotifyMode: "ignore",
+		Passwd: &notAdded, SdNotifyMode: "ignore", InspectChecks: inspectChecks(&s.Health),
 	}
 	if s.Spaces.UTS == "host" {
 		c.Hostname = ""

@@ -1,6 +1,10 @@
 package libpod
 
-import "time"
+import (
+	"time"
+
+	"github.com/rootless-pod/pod/pkg/health"
+)
 
 // InspectContainer is all about a container, under the field's keys. It is
 // computed, never stored.
@@ -64,18 +68,11 @@ type InspectState struct {
 	Error          string
 	StartedAt      time.Time
 	FinishedAt     time.Time
-	Health         InspectHealth
-	CgroupPath     string `json:"CgroupPath,omitempty"`
+	Health         *health.Results `json:"Health,omitempty"`
+	CgroupPath     string          `json:"CgroupPath,omitempty"`
 	CheckpointedAt time.Time
 	RestoredAt     time.Time
 	StoppedByUser  bool `json:"StoppedByUser,omitempty"`
-}
-
-// InspectHealth is empty: pod has no health checks yet.
-type InspectHealth struct {
-	Status        string
-	FailingStreak int
-	Log           []struct{}
 }
 
 // InspectDriver is the storage driver and where it has the container's layers.
@@ -154,6 +151,7 @@ type InspectConfig struct {
 	Passwd        *bool               `json:"Passwd,omitempty"`
 	SdNotifyMode  string              `json:"sdNotifyMode,omitempty"`
 	ExposedPorts  map[string]struct{} `json:"ExposedPorts,omitempty"`
+	InspectChecks
 }
 
 // InspectHost is what the container is given of the host.

@@ -113,9 +113,9 @@ func (e *Engine) filter(ctx context.Context, key, value string) (predicate, erro
 	case "pod":
 		return nil, errors.New("filter pod is not supported yet")
 	case "health":
-		return nil, errors.New("filter health is not supported yet")
+		return func(c *state.Container) bool { return string(e.healthStatus(c)) == value }, nil
 	}
-	return nil, fmt.Errorf("%s is an invalid filter: use ancestor, annotation, before, command, exited, id, label, name, network, restart-policy, should-start-on-boot, since, status, until or volume", key)
+	return nil, fmt.Errorf("%s is an invalid filter: use ancestor, annotation, before, command, exited, health, id, label, name, network, restart-policy, should-start-on-boot, since, status, until or volume", key)
 }
 
 func byPattern(key, value string, of func(*state.Container) string) (predicate, error) {

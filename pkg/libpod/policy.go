@@ -20,6 +20,9 @@ func wantsRestart(c *state.Container) bool {
 	if c.Last == nil || c.Last.Stopped {
 		return false
 	}
+	if c.Last.Unhealthy {
+		return true
+	}
 	switch c.Spec.Restart {
 	case "always", "unless-stopped":
 		return true

@@ -217,6 +217,9 @@ func (e *Engine) listEntry(c *state.Container, status Status, now time.Time) Lis
 	}
 	l.StartedAt, l.ExitedAt = l.began.Unix(), l.ended.Unix()
 	l.Status = l.statusText(now)
+	if known := e.healthStatus(c); known != "" {
+		l.Status += " (" + string(known) + ")"
+	}
 	return l
 }
 

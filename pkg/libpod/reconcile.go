@@ -37,6 +37,9 @@ func (e *Engine) Reconcile(ctx context.Context, force bool) error {
 	if err := e.state.DropOrphans(ctx); err != nil {
 		return err
 	}
+	if err := e.resumeHealth(ctx); err != nil {
+		return err
+	}
 	return e.sweep(ctx, force)
 }
 
@@ -367,24 +370,11 @@ func bundleOwner(cmdline, dir string) string {
 // are stopped and found before the first is killed: conmon's children die with
 // it, and their own children would be nobody's.
 func endMonitor(ctx context.Context, m monitor) {
-	all := stopTree(m.ID)
+	all := process.StopTree(m.ID) // but for conmon's exit command, which may be this process
 	for _, who := range all {
 		_ = who.Signal(syscall.SIGKILL) // gone is as good
 	}
 	for _, who := range all {
 		_ = who.Wait(ctx)
 	}
-}
-
-// stopTree stops a process, so that it makes no more children, and those below.
-func stopTree(who process.ID) []process.ID {
-	// conmon's exit command is its child.
-	if who.PID == os.Getpid() || who.Signal(syscall.SIGSTOP) != nil {
-		return nil
-	}
-	all := []process.ID{who}
-	for _, child := range process.Children(who.PID) {
-		all = append(all, stopTree(child)...)
-	}
-	return all
 }

@@ -304,6 +304,7 @@ func (e *Engine) begin(ctx context.Context, c *state.Container, l *launch) error
 
 func (e *Engine) markRunning(ctx context.Context, c *state.Container) error {
 	c.Run.Phase, c.Run.StartedAt, c.Run.Owner = state.PhaseRunning, time.Now().UTC(), process.ID{}
+	e.beginHealth(ctx, c)
 	err := step.Do(ctx, "state.running", func() error {
 		if !c.Wanted && !c.Volatile {
 			c.Wanted = true

@@ -73,7 +73,7 @@ func (e *Engine) exit(c *state.Container) *state.Exit {
 
 // readExit makes the record of an end from what conmon left.
 func (e *Engine) readExit(c *state.Container) *state.Exit {
-	x := &state.Exit{StartedAt: c.Run.StartedAt, Code: -1, Unknown: true, Stopped: c.Run.Stopping}
+	x := &state.Exit{StartedAt: c.Run.StartedAt, Code: -1, Unknown: true, Stopped: c.Run.Stopping, Unhealthy: c.Run.Unhealthy}
 	if seen, ok, err := ociruntime.ExitCode(e.paths.container(c.ID), c.ID); err == nil && ok {
 		x.Code, x.Unknown, x.OOMKilled, x.FinishedAt = seen.Code, false, seen.OOM, seen.At.UTC()
 	}

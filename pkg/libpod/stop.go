@@ -239,6 +239,7 @@ func (e *Engine) Pause(ctx context.Context, nameOrID string, pause bool) (*state
 	if err := e.state.SetRun(ctx, c.ID, c.Run); err != nil {
 		return nil, err
 	}
+	e.pauseHealth(ctx, c, pause)
 	if pause {
 		e.event(ctx, "pause", c)
 	} else {

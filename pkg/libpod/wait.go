@@ -6,8 +6,15 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rootless-pod/pod/pkg/health"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/ociruntime"
+)
+
+// Conditions of Wait that are no status: those of health checks.
+const (
+	conditionHealthy   = Status(health.Healthy)
+	conditionUnhealthy = Status(health.Unhealthy)
 )
 
 // Wait waits until a container has one of the states (nil: stopped or exited)
@@ -23,6 +30,15 @@ func (e *Engine) Wait(ctx context.Context, nameOrID string, conditions []Status,
 	for {
 		status := e.status(c)
 		for _, want := range conditions {
+			if want == conditionHealthy || want == conditionUnhealthy {
+				if !c.Spec.Health.Defined() {
+					return -1, fmt.Errorf("cannot use condition %q: container %s has no healthcheck", want, c.ID)
+				}
+				if string(e.healthStatus(c)) == string(want) {
+					return -1, nil
+				}
+				continue
+			}
 			if status == want || (want == "stopped" && status == StatusExited) {
 				return codeOf(e.exit(c)), nil
 			}

@@ -253,19 +253,12 @@ func writeConmonID(runDir string, pid int) error {
 	if err != nil {
 		return nil //nolint:nilerr // it has ended already, and its pipe will tell
 	}
-	line := fmt.Sprintf("%d %d\n", id.PID, id.Start)
-	return os.WriteFile(filepath.Join(runDir, conmonFile), []byte(line), 0o600)
+	return writeID(filepath.Join(runDir, conmonFile), id)
 }
 
 // readConmonID is the conmon writeConmonID noted last.
 func readConmonID(runDir string) (process.ID, error) {
-	data, err := os.ReadFile(filepath.Join(runDir, conmonFile))
-	if err != nil {
-		return process.ID{}, err
-	}
-	var id process.ID
-	_, err = fmt.Sscanf(string(data), "%d %d", &id.PID, &id.Start)
-	return id, err
+	return readID(filepath.Join(runDir, conmonFile))
 }
 
 // writePIDs writes the copies of the pids the user asked for.

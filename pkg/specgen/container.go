@@ -48,6 +48,7 @@ type Container struct {
 	Network   Network   `json:"network"`
 	Storage   Storage   `json:"storage"`
 	Log       Log       `json:"log"`
+	Health    Health    `json:"health,omitzero"`
 }
 
 // Process is what runs in the container.
@@ -239,6 +240,7 @@ type ImageConfig struct {
 	Labels       map[string]string
 	Volumes      []string
 	ExposedPorts []string
+	Health       *ImageHealth
 	Created      time.Time
 }
 

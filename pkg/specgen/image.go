@@ -43,6 +43,9 @@ func (c *Container) ApplyImage(img ImageConfig) error {
 	if err := c.applyVolumes(img.Volumes); err != nil {
 		return err
 	}
+	if err := c.Health.applyImage(img.Health); err != nil {
+		return err
+	}
 	return c.applyPorts(img.ExposedPorts)
 }
 

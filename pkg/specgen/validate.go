@@ -22,7 +22,7 @@ const (
 func (c *Container) Validate() error {
 	for _, check := range []func() error{
 		c.validateIdentity, c.Process.validate, c.Security.validate, c.Resources.validate, c.Spaces.validate,
-		c.Network.validate, c.Storage.validate, c.Log.validate, c.validateTogether,
+		c.Network.validate, c.Storage.validate, c.Log.validate, c.Health.validate, c.validateTogether,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -63,6 +63,9 @@ func (c *Container) validateIdentity() error {
 func (c *Container) validateTogether() error {
 	if c.Remove && c.Restart != "" && c.Restart != "no" {
 		return fmt.Errorf("--rm and --restart=%s exclude each other: a container that is removed cannot be restarted", c.Restart)
+	}
+	if c.Remove && c.Health.OnFailure == OnFailureRestart {
+		return errors.New("--rm and --health-on-failure=restart exclude each other: a container that is removed cannot be restarted")
 	}
 	if c.Resources.Cgroups == "disabled" {
 		if used := c.limitFlags(); len(used) > 0 {

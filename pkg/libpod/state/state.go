@@ -51,6 +51,8 @@ type Exit struct {
 	Error     string `json:"error,omitempty"`
 	// Stopped: a user's stop or kill came before the end.
 	Stopped bool `json:"stopped,omitempty"`
+	// Unhealthy: a health check ended it, to have it started again.
+	Unhealthy bool `json:"unhealthy,omitempty"`
 }
 
 // Phase says how far a run has come. It is written before the step it names, so
@@ -85,6 +87,8 @@ type Run struct {
 	StartedAt time.Time `json:"started_at"`
 	// Stopping is set when a user's stop or kill is under way.
 	Stopping bool `json:"stopping,omitempty"`
+	// Unhealthy is set when a health check ends it, to have it started again.
+	Unhealthy bool `json:"unhealthy,omitempty"`
 	// Network is what the network driver needs for its teardown.
 	Network json.RawMessage `json:"network,omitempty"`
 	// Cgroup is the container's cgroup path, if it has one.

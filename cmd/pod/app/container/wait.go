@@ -42,7 +42,7 @@ func newWait(a *cli.App) *cobra.Command {
 		}
 		for _, c := range conditions {
 			if !validCondition(c) {
-				return fmt.Errorf("condition %q is unknown: use configured, created, exited, initialized, paused, removing, running, stopped or stopping", c)
+				return fmt.Errorf("condition %q is unknown: use configured, created, exited, healthy, initialized, paused, removing, running, stopped, stopping or unhealthy", c)
 			}
 			if c == "configured" {
 				c = string(libpod.StatusCreated)
@@ -56,7 +56,7 @@ func newWait(a *cli.App) *cobra.Command {
 
 func validCondition(c string) bool {
 	switch c {
-	case "configured", "created", "exited", "initialized", "paused", "removing", "running", "stopped", "stopping":
+	case "configured", "created", "exited", "healthy", "initialized", "paused", "removing", "running", "stopped", "stopping", "unhealthy":
 		return true
 	}
 	return false

@@ -46,6 +46,7 @@ type CreateOptions struct {
 	pidsLimit          int64
 	retry              uint
 	network            bool
+	health             *HealthOptions
 }
 
 // RunOptions is what run has beside create.
@@ -92,15 +93,13 @@ func Create(fs *pflag.FlagSet, c *specgen.Container) *CreateOptions {
 	storage(fs, &c.Storage)
 	logging(fs, &c.Log)
 	image(fs, o)
+	o.health = Health(fs, &c.Health)
 	Unsupported(fs,
 		"blkio-weight", "blkio-weight-device", "cgroup-conf", "chrootdirs", "cpu-rt-period", "cpu-rt-runtime",
 		"decryption-key", "device-read-bps", "device-read-iops", "device-write-bps", "device-write-iops",
-		"disable-content-trust", "env-merge", "gidmap", "gpus", "group-entry", "health-cmd", "health-interval",
-		"health-log-destination", "health-max-log-count", "health-max-log-size", "health-on-failure",
-		"health-retries", "health-start-period", "health-startup-cmd", "health-startup-interval",
-		"health-startup-retries", "health-startup-success", "health-startup-timeout", "health-timeout",
-		"hosts-file", "hostuser", "init-ctr", "ip", "ip6", "kernel-memory", "mac-address", "memory-swappiness",
-		"network-alias", "no-healthcheck", "oom-kill-disable", "passwd-entry", "personality", "pod",
+		"disable-content-trust", "env-merge", "gidmap", "gpus", "group-entry", "hosts-file", "hostuser",
+		"init-ctr", "ip", "ip6", "kernel-memory", "mac-address", "memory-swappiness",
+		"network-alias", "oom-kill-disable", "passwd-entry", "personality", "pod",
 		"pod-id-file", "rdt-class", "requires", "sdnotify", "seccomp-policy", "secret", "shm-size-systemd",
 		"signature-policy", "subgidname", "subuidname", "systemd", "uidmap")
 	return o

@@ -172,7 +172,7 @@ func TestCreateRefuses(t *testing.T) {
 }
 
 func TestUnsupported(t *testing.T) {
-	for _, args := range [][]string{{"--ip", "10.0.0.1", "i"}, {"--ip=10.0.0.1", "i"}, {"--rmi", "i"}, {"--health-cmd"}} {
+	for _, args := range [][]string{{"--ip", "10.0.0.1", "i"}, {"--ip=10.0.0.1", "i"}, {"--rmi", "i"}, {"--gpus"}} {
 		_, _, _, err := parse(t, args...)
 		name, _, _ := strings.Cut(args[0], "=")
 		var unsupported *UnsupportedError

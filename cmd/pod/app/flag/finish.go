@@ -34,6 +34,9 @@ func (o *CreateOptions) Finish(c *specgen.Container, args []string, host Host) e
 		c.Process.Command = slices.Clone(args[1:])
 	}
 	o.pointers(c)
+	if err := o.health.Finish(&c.Health); err != nil {
+		return err
+	}
 	if err := o.platform(); err != nil {
 		return err
 	}
@@ -198,6 +201,9 @@ func absolute(c *specgen.Container, host Host) error {
 	paths := []*string{&c.CIDFile, &c.PIDFile, &c.ConmonPIDFile, &c.Process.InitPath, &c.Log.Path}
 	if c.Security.Seccomp != "unconfined" {
 		paths = append(paths, &c.Security.Seccomp)
+	}
+	if c.Health.LogDir() != "" {
+		paths = append(paths, &c.Health.LogDestination)
 	}
 	for i := range c.Storage.Mounts {
 		if c.Storage.Mounts[i].Type == "bind" {

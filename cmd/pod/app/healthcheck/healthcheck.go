@@ -1,0 +1,23 @@
+// Package healthcheck holds the commands on the health checks of containers.
+package healthcheck
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+)
+
+// Commands returns `pod healthcheck …`.
+func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
+	group := &cobra.Command{
+		Use: "healthcheck", Short: "Manage health checks on containers", Long: "Manage health checks on containers",
+		Example: "  pod healthcheck run web", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return fmt.Errorf("missing command '%s COMMAND': `%s --help` lists the commands", cmd.CommandPath(), cmd.CommandPath())
+		},
+	}
+	group.AddCommand(newRun(a))
+	return group, nil
+}
