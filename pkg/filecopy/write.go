@@ -240,3 +240,13 @@ func (t *target) pour(fd int, err error, in io.Reader) error {
 	}
 	return nil
 }
+
+// Archive writes a whole root file system as an archive, in a child whose root
+// it is; owners are those of the container of place.
+func Archive(root string, place *Place, w io.Writer) error {
+	opts := copier.GetOptions{
+		NoDerefSymlinks: true, IgnoreUnreadable: os.Geteuid() == 0 && place.Running,
+		UIDMap: toIDMap(place.Maps.UID), GIDMap: toIDMap(place.Maps.GID),
+	}
+	return plainError("read the file system", copier.Get(root, root, opts, []string{"."}, w))
+}

@@ -95,8 +95,7 @@ func (e *Engine) tearDown(ctx context.Context, c *state.Container) error {
 			if err != nil {
 				return err
 			}
-			_, err = store.Unmount(ctx, c.ID, true)
-			return err
+			return e.endMount(ctx, store, c.ID)
 		}))
 	}
 	return errors.Join(errs...)

@@ -26,6 +26,9 @@ type Entry struct {
 	Inside bool
 	// UserNS: these include a user namespace of the user's own.
 	UserNS bool
+	// Within: it was started in them, as by pod unshare, and sees their mounts
+	// after its end too.
+	Within bool
 	// Err is why the process cannot go on: the join broke half way.
 	Err string
 	// Why says why an existing pause process was not joined.
@@ -48,7 +51,9 @@ type Session struct {
 	// Rootless: the process is root in a user namespace of its own.
 	Rootless bool
 	// Inside: the process is in namespaces which pod keeps by a pause process.
-	Inside         bool
+	Inside bool
+	// Within: the caller is in them too (pod unshare), and sees what is mounted.
+	Within         bool
 	UIDMap, GIDMap []Mapping
 	// SingleID: only the user's own id exists, as 0.
 	SingleID bool
@@ -126,7 +131,7 @@ func wantedKind(entry Entry) kind {
 
 // newSession describes the namespaces the process is in.
 func newSession(entry Entry) (*Session, error) {
-	s := &Session{HostUID: entry.HostUID, HostGID: entry.HostGID, Inside: entry.Inside, Rootless: entry.UserNS}
+	s := &Session{HostUID: entry.HostUID, HostGID: entry.HostGID, Inside: entry.Inside, Within: entry.Within, Rootless: entry.UserNS}
 	var err error
 	if s.UIDMap, err = readMap("/proc/self/uid_map"); err != nil {
 		return nil, err

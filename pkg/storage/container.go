@@ -362,6 +362,23 @@ func (s *Store) Mounted(ctx context.Context, id string) (int, error) {
 	return count, translate("mounts of", id, err)
 }
 
+// MountPoint is where a container's root file system is mounted; empty if it is
+// not.
+func (s *Store) MountPoint(ctx context.Context, id string) (string, error) {
+	c, err := s.Container(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	layer, err := s.store.Layer(c.LayerID)
+	if err != nil {
+		return "", translate("mount of", id, err)
+	}
+	if layer.MountCount == 0 {
+		return "", nil
+	}
+	return layer.MountPoint, nil
+}
+
 // ContainerDir is where files of the container that last are kept.
 func (s *Store) ContainerDir(id string) string {
 	return filepath.Join(s.store.GraphRoot(), s.store.GraphDriverName()+"-containers", id, "userdata")

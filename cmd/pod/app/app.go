@@ -17,6 +17,7 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/container"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/cmd/pod/app/generate"
 	"github.com/rootless-pod/pod/cmd/pod/app/healthcheck"
 	"github.com/rootless-pod/pod/cmd/pod/app/image"
 	"github.com/rootless-pod/pod/cmd/pod/app/registry"
@@ -150,7 +151,7 @@ func newRoot(a *cli.App) *cobra.Command {
 	})
 	globalFlags(root, &a.Global)
 	for _, commands := range []func(*cli.App) (*cobra.Command, []*cobra.Command){
-		container.Commands, healthcheck.Commands, image.Commands, registry.Commands, system.Commands,
+		container.Commands, generate.Commands, healthcheck.Commands, image.Commands, registry.Commands, system.Commands,
 	} {
 		group, aliases := commands(a)
 		if group != nil {

@@ -46,7 +46,7 @@ static bool claimed(void)
 		return false;
 	if (inner != 0 || size == UINT32_MAX || strtoul(uid, NULL, 10) != outer)
 		return false;
-	pod_entry.inside = pod_entry.userns = true;
+	pod_entry.inside = pod_entry.userns = pod_entry.within = true;
 	pod_entry.uid = (uid_t)outer;
 	pod_entry.gid = (gid_t)gouter;
 	return true;

@@ -9,6 +9,7 @@
 struct pod_entry {
 	bool inside;	// in pod's namespaces
 	bool userns;	// these include a user namespace
+	bool within;	// it was started there, not brought there
 	bool drop_env;	// the environment claimed a namespace we are not in
 	uid_t uid;	// host ids
 	gid_t gid;

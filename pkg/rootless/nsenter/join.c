@@ -255,7 +255,7 @@ void pod_join(enum pod_kind kind)
 		return;
 	}
 	if (there_already(&id)) {
-		pod_entry.inside = true;
+		pod_entry.inside = pod_entry.within = true;
 		pod_entry.userns = id.kind == POD_USER;
 		return;
 	}

@@ -44,6 +44,7 @@ func Entry() rootless.Entry {
 		HostGID: int(C.pod_entry.gid),
 		Inside:  bool(C.pod_entry.inside),
 		UserNS:  bool(C.pod_entry.userns),
+		Within:  bool(C.pod_entry.within),
 		Err:     C.GoString(&C.pod_entry.err[0]),
 		Why:     C.GoString(&C.pod_entry.why[0]),
 		LostDir: C.GoString(&C.pod_entry.lost_dir[0]),

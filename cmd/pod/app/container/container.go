@@ -27,16 +27,16 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		},
 	}
 	both := []func(*cli.App) *cobra.Command{
-		newAttach, newCp, newCreate, newExec, newInit, newKill, newLogs, newPause, newPort, newRename, newRestart,
-		newRm, newRun, newStart, newStop, newTop, newUnpause, newWait,
+		newAttach, newCp, newCreate, newExec, newExport, newInit, newKill, newLogs, newMount, newPause, newPort, newRename, newRestart,
+		newRm, newRun, newStart, newStop, newTop, newUnmount, newUnpause, newWait,
 	}
 	var aliases []*cobra.Command
 	for _, make := range both {
 		group.AddCommand(make(a))
 		aliases = append(aliases, make(a))
 	}
-	group.AddCommand(newExists(a), newCleanup(a), newPrune(a), newList(a, "ls"), newContainerInspect(a))
-	aliases = append(aliases, newList(a, "ps"), newInspect(a))
+	group.AddCommand(newClone(a), newDiff(a, false), newExists(a), newCleanup(a), newPrune(a), newList(a, "ls"), newContainerInspect(a))
+	aliases = append(aliases, newDiff(a, true), newList(a, "ps"), newInspect(a))
 	return group, aliases
 }
 

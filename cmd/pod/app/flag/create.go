@@ -184,7 +184,8 @@ func security(fs *pflag.FlagSet, s *specgen.Security, o *CreateOptions) {
 	fs.StringSliceVar(&s.Ulimits, "ulimit", nil, "Ulimit options: NAME=SOFT[:HARD], or 'host'")
 }
 
-func resources(fs *pflag.FlagSet, r *specgen.Resources, o *CreateOptions) {
+// Limits adds the limits that create, run and clone share.
+func Limits(fs *pflag.FlagSet, r *specgen.Resources) {
 	fs.VarP(&value{kind: "string", read: size(&r.Memory)}, "memory", "m", "Memory limit (`<number>[<unit>]`)")
 	parsed(fs, "memory-reservation", "", "Memory soft limit (`<number>[<unit>]`)", size(&r.MemoryReservation))
 	parsed(fs, "memory-swap", "", "Swap limit equal to memory plus swap: '-1' to enable unlimited swap", func(s string) (err error) {
@@ -201,6 +202,10 @@ func resources(fs *pflag.FlagSet, r *specgen.Resources, o *CreateOptions) {
 	fs.Uint64VarP(&r.CPUShares, "cpu-shares", "c", 0, "CPU shares (relative weight)")
 	fs.StringVar(&r.CPUSetCPUs, "cpuset-cpus", "", "CPUs in which to allow execution (0-3, 0,1)")
 	fs.StringVar(&r.CPUSetMems, "cpuset-mems", "", "Memory nodes (MEMs) in which to allow execution (0-3, 0,1)")
+}
+
+func resources(fs *pflag.FlagSet, r *specgen.Resources, o *CreateOptions) {
+	Limits(fs, r)
 	fs.Int64Var(&o.pidsLimit, "pids-limit", 0, "Tune container pids limit (set -1 for unlimited)")
 	parsed(fs, "shm-size", "65536k", "Size of /dev/shm (`<number>[<unit>]`)", size(&r.ShmSize))
 	parsed(fs, "cgroups", "enabled", "Control container cgroup configuration: enabled, disabled, no-conmon or split", func(s string) error {

@@ -1,6 +1,10 @@
 package flag
 
-import "github.com/spf13/pflag"
+import (
+	"fmt"
+
+	"github.com/spf13/pflag"
+)
 
 // defaultDetachKeys is the field's sequence.
 const defaultDetachKeys = "ctrl-p,ctrl-q"
@@ -34,4 +38,15 @@ func CIDFile(fs *pflag.FlagSet, to *[]string) {
 // DetachKeys adds --detach-keys.
 func DetachKeys(fs *pflag.FlagSet, to *string) {
 	fs.StringVar(to, "detach-keys", defaultDetachKeys, "Override the key sequence for detaching a container: `[a-Z]` or ctrl-VALUE, separated by commas")
+}
+
+// DiffFormat adds --format of the commands that compare; json is its only value.
+func DiffFormat(fs *pflag.FlagSet, to *string) {
+	parsed(fs, "format", "", "Change the output format: json", func(s string) error {
+		if s != "json" && s != "" {
+			return fmt.Errorf("%q: only json is known here", s)
+		}
+		*to = s
+		return nil
+	})
 }

@@ -27,7 +27,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 			return fmt.Errorf("missing command '%s COMMAND': `%s --help` lists the commands", cmd.CommandPath(), cmd.CommandPath())
 		},
 	}
-	group.AddCommand(newExists(a), newInspect(a), newPrune(a), newList(a, "list"), newRm(a, "rm"))
+	group.AddCommand(newDiff(a), newExists(a), newInspect(a), newPrune(a), newList(a, "list"), newRm(a, "rm"))
 	aliases := []*cobra.Command{newList(a, "images"), newRm(a, "rmi")}
 	for _, both := range []func(*cli.App) *cobra.Command{newImport, newLoad, newPull, newSave, newTag, newUntag} {
 		group.AddCommand(both(a))

@@ -1,0 +1,24 @@
+// Package generate holds the commands that describe containers to other tools.
+package generate
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+)
+
+// Commands returns `pod generate …`, which has no top-level forms.
+func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
+	group := &cobra.Command{
+		Use: "generate", Short: "Generate structured data based on containers, pods or volumes",
+		Long:    "Describe containers to other tools.",
+		Example: "  pod generate spec web", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return fmt.Errorf("missing command '%s COMMAND': `%s --help` lists the commands", cmd.CommandPath(), cmd.CommandPath())
+		},
+	}
+	group.AddCommand(newSpec(a))
+	return group, nil
+}

@@ -1,0 +1,92 @@
+package libpod
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/rootless-pod/pod/pkg/libpod/state"
+	"github.com/rootless-pod/pod/pkg/specgen"
+)
+
+// CloneOptions say in what a clone differs from its original.
+type CloneOptions struct {
+	// Name of the clone; empty makes one of the original's.
+	Name string
+	// Image, as the user named it; empty is the original's.
+	Image string
+	// Resources over those of the original.
+	Resources specgen.Resources
+	// CreateCommand is the command line that made the clone.
+	CreateCommand []string
+}
+
+// CloneSource describes a copy of a container: what the user had asked for, with
+// opts over it. It is a description like any other, for Create.
+func (e *Engine) CloneSource(ctx context.Context, nameOrID string, opts CloneOptions) (*state.Container, *specgen.Container, error) {
+	c, err := e.state.Lookup(ctx, nameOrID)
+	if err != nil {
+		return nil, nil, err
+	}
+	spec, err := copySpec(&c.Spec)
+	if err != nil {
+		return nil, nil, err
+	}
+	spec.Name, spec.CreateCommand = opts.Name, opts.CreateCommand
+	if spec.Name == "" {
+		if spec.Name, err = e.CloneName(ctx, c.Name); err != nil {
+			return nil, nil, err
+		}
+	}
+	// These files belong to the original.
+	spec.CIDFile, spec.PIDFile, spec.ConmonPIDFile, spec.Log.Path = "", "", "", ""
+	spec.Storage.VolumesFrom = nil // their mounts are in the description
+	// Its anonymous volumes are its own, the clone gets new ones.
+	for i, m := range spec.Storage.Mounts {
+		if m.Type == "volume" && slices.Contains(c.AnonymousVolumes, m.Source) {
+			spec.Storage.Mounts[i].Source = ""
+		}
+	}
+	spec.Resources.Merge(opts.Resources)
+	if opts.Image != "" {
+		if c.Spec.Rootfs != "" {
+			return nil, nil, fmt.Errorf("container %s runs on a directory: it has no image to replace", c.Name)
+		}
+		spec.Image = opts.Image
+	}
+	return c, spec, nil
+}
+
+// copySpec copies a description deeply, by the form in which it is stored.
+func copySpec(spec *specgen.Container) (*specgen.Container, error) {
+	data, err := json.Marshal(spec)
+	if err != nil {
+		return nil, fmt.Errorf("copy description: %w", err)
+	}
+	out := &specgen.Container{}
+	if err := json.Unmarshal(data, out); err != nil {
+		return nil, fmt.Errorf("copy description: %w", err)
+	}
+	return out, nil
+}
+
+// CloneName is NAME-clone, with a number if that is taken.
+func (e *Engine) CloneName(ctx context.Context, original string) (string, error) {
+	for n := range 1000 {
+		name := original + "-clone"
+		if n > 0 {
+			name += strconv.Itoa(n)
+		}
+		_, err := e.state.Lookup(ctx, name)
+		if isAbsent(err) {
+			return name, nil
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	return "", errors.New("too many clones: choose a name with --name")
+}

@@ -1,0 +1,56 @@
+package libpod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/rootless-pod/pod/internal/step"
+	"github.com/rootless-pod/pod/pkg/events"
+	"github.com/rootless-pod/pod/pkg/filecopy"
+	"github.com/rootless-pod/pod/pkg/libpod/state"
+)
+
+// Export writes the root file system of a container as an archive, without what
+// is mounted in it. Owners are written as the container numbers them.
+func (e *Engine) Export(ctx context.Context, nameOrID string, w io.Writer) error {
+	c, err := e.state.Lookup(ctx, nameOrID)
+	if err != nil {
+		return err
+	}
+	err = e.withRoot(ctx, c, func(root string) error {
+		place, err := e.newPlace(c)
+		if err != nil {
+			return err
+		}
+		place.Running = isUp(e.status(c))
+		return step.Do(ctx, "export", func() error { return filecopy.Archive(root, place, w) })
+	})
+	if err != nil {
+		return fmt.Errorf("export container %s: %w", c.Name, err)
+	}
+	e.event(ctx, events.Export, c)
+	return nil
+}
+
+// withRoot runs work on the mounted root file system of a container, running or
+// not. The lock is held for the mount and the unmount only.
+func (e *Engine) withRoot(ctx context.Context, c *state.Container, work func(root string) error) (err error) {
+	if c.Spec.Rootfs != "" {
+		return work(c.Spec.Rootfs)
+	}
+	store, err := e.Storage()
+	if err != nil {
+		return err
+	}
+	root, err := store.Mount(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		_, unmountErr := store.Unmount(context.WithoutCancel(ctx), c.ID, false)
+		err = errors.Join(err, unmountErr)
+	}()
+	return work(root)
+}
