@@ -41,8 +41,14 @@ func TestScripts(t *testing.T) {
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				runScript(t, file)
+				runScript(t, file, "")
 			})
+			if bothTimers(t, file) {
+				t.Run(name+"@watcher", func(t *testing.T) {
+					t.Parallel()
+					runScript(t, file, "watcher")
+				})
+			}
 		}
 	})
 }
@@ -66,11 +72,25 @@ func scripts(t *testing.T) []string {
 	return files
 }
 
-func runScript(t *testing.T, file string) {
+// bothTimers says whether a script is to be run a second time without systemd's
+// timers: it has the comment "# timers: both".
+func bothTimers(t *testing.T, file string) bool {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(string(data), "\n# timers: both\n")
+}
+
+func runScript(t *testing.T, file, timers string) {
 	t.Helper()
 	testscript.RunT(&scriptT{t}, testscript.Params{
-		Files:              []string{file},
-		Setup:              func(env *testscript.Env) error { return setup(t, env) },
+		Files: []string{file},
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("POD_TIMERS", timers)
+			return setup(t, env)
+		},
 		Cmds:               commands(),
 		Condition:          condition,
 		RequireUniqueNames: true,

@@ -3,6 +3,7 @@ package e2e
 import (
 	"archive/tar"
 	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -29,6 +30,7 @@ type imageOptions struct {
 	user, workdir, stop        string
 	labels, volumes, ports, os string
 	arch                       string
+	health                     string
 }
 
 // image [OPTION...] NAME [KIND] makes an image and loads it into the script's
@@ -64,6 +66,7 @@ func (o *imageOptions) bind(flags *flag.FlagSet) {
 	flags.StringVar(&o.volumes, "volume", "", "paths, separated by commas")
 	flags.StringVar(&o.ports, "expose", "", "ports, separated by commas")
 	flags.StringVar(&o.os, "os", "linux", "operating system")
+	flags.StringVar(&o.health, "health", "", "health check as JSON, with docker's keys")
 	flags.StringVar(&o.arch, "arch", "amd64", "architecture")
 }
 
@@ -154,6 +157,11 @@ func configure(img v1.Image, o imageOptions) (v1.Image, error) {
 		Env:        append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, words(o.env)...),
 		WorkingDir: o.workdir, StopSignal: o.stop,
 		Labels: map[string]string{}, Volumes: set(o.volumes), ExposedPorts: set(o.ports),
+	}
+	if o.health != "" {
+		if err := json.Unmarshal([]byte(o.health), &config.Config.Healthcheck); err != nil {
+			return nil, fmt.Errorf("-health: %w", err)
+		}
 	}
 	for _, label := range words(o.labels) {
 		key, value, _ := strings.Cut(label, "=")
