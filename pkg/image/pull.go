@@ -122,6 +122,9 @@ func (s *Store) Pull(ctx context.Context, name string, opts PullOptions) ([]Pull
 		return nil, explain(name, err)
 	}
 	images, err := pullPatiently(ctx, opts, func() ([]*libimage.Image, error) {
+		if opts.AllTags {
+			return lib.pullTags(ctx, target, policy, pullOptions)
+		}
 		return lib.Pull(ctx, target, policy, pullOptions)
 	})
 	if err != nil {
@@ -151,7 +154,7 @@ func parsePolicy(policy string) (commonconfig.PullPolicy, error) {
 
 // library turns the options into libimage's.
 func (o PullOptions) library() (*libimage.PullOptions, error) {
-	out := &libimage.PullOptions{AllTags: o.AllTags}
+	out := &libimage.PullOptions{}
 	out.OS, out.Architecture, out.Variant = o.OS, o.Arch, o.Variant
 	if o.Platform != "" {
 		if o.OS != "" || o.Arch != "" {

@@ -86,7 +86,7 @@ func (e *Engine) finish(ctx context.Context, c *state.Container) error {
 // tearDown removes what a run made, as far as it is there: runtime, network,
 // mount. It is safe to repeat.
 func (e *Engine) tearDown(ctx context.Context, c *state.Container) error {
-	errs := []error{e.endHealth(ctx, c)}
+	errs := []error{e.endHealth(ctx, c), e.unshareShm(c)}
 	errs = append(errs, step.Do(ctx, "runtime.delete", func() error { return e.deleteProcess(ctx, c) }))
 	errs = append(errs, step.Do(ctx, "network.teardown", func() error { return e.endNetwork(ctx, c) }))
 	if c.Spec.Rootfs == "" {

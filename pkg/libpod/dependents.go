@@ -3,20 +3,65 @@ package libpod
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/rootless-pod/pod/pkg/libpod/state"
+	"github.com/rootless-pod/pod/pkg/specgen"
 	"github.com/rootless-pod/pod/pkg/storage"
 )
 
-// needs are the containers, as the user named them, whose namespaces or volumes
-// a container uses.
+// ErrDependents says that other containers need the one that is to be removed.
+type ErrDependents struct {
+	ID  string
+	IDs []string
+}
+
+// Error implements error.
+func (e ErrDependents) Error() string {
+	return fmt.Sprintf("container %s has dependent containers which must be removed before it: %s: container already exists: remove them first, or use --depend",
+		e.ID, strings.Join(e.IDs, ", "))
+}
+
+// modes are the options that can name another container.
+func modes(s *specgen.Container) []*string {
+	return []*string{&s.Spaces.PID, &s.Spaces.IPC, &s.Spaces.UTS, &s.Spaces.Cgroup, &s.Spaces.User, &s.Network.Mode}
+}
+
+// fixNeeds replaces the names of other containers by their ids, so that they
+// stay the same ones when names change hands.
+func (e *Engine) fixNeeds(ctx context.Context, s *specgen.Container) error {
+	for _, mode := range modes(s) {
+		name, ok := strings.CutPrefix(*mode, "container:")
+		if !ok {
+			continue
+		}
+		other, err := e.state.Lookup(ctx, name)
+		if err != nil {
+			return err
+		}
+		*mode = "container:" + other.ID
+	}
+	for i, from := range s.Storage.VolumesFrom {
+		name, options, found := strings.Cut(from, ":")
+		other, err := e.state.Lookup(ctx, name)
+		if err != nil {
+			return err
+		}
+		if s.Storage.VolumesFrom[i] = other.ID; found {
+			s.Storage.VolumesFrom[i] += ":" + options
+		}
+	}
+	return nil
+}
+
+// needs are the containers whose namespaces or volumes a container uses.
 func needs(c *state.Container) []string {
 	s := &c.Spec
 	var names []string
-	for _, mode := range []string{s.Spaces.PID, s.Spaces.IPC, s.Spaces.UTS, s.Spaces.Cgroup, s.Spaces.User, s.Network.Mode} {
-		if name, ok := strings.CutPrefix(mode, "container:"); ok {
+	for _, mode := range modes(s) {
+		if name, ok := strings.CutPrefix(*mode, "container:"); ok {
 			names = append(names, name)
 		}
 	}
@@ -59,7 +104,7 @@ func (e *Engine) RemoveDependents(ctx context.Context, nameOrID string, opts Rem
 	if err != nil {
 		return err
 	}
-	all, err := e.state.List(ctx)
+	all, err := e.state.Needing(ctx)
 	if err != nil {
 		return err
 	}
@@ -70,6 +115,54 @@ func (e *Engine) RemoveDependents(ctx context.Context, nameOrID string, opts Rem
 		}
 	}
 	return nil
+}
+
+// checkUnneeded refuses to remove a container that others need.
+func (e *Engine) checkUnneeded(ctx context.Context, c *state.Container) error {
+	all, err := e.state.Needing(ctx)
+	if err != nil {
+		return err
+	}
+	if ids := dependents(all, c); len(ids) > 0 {
+		return ErrDependents{ID: c.ID, IDs: ids}
+	}
+	return nil
+}
+
+// RemovalOrder puts the names of containers that need others before those of
+// the others.
+func (e *Engine) RemovalOrder(ctx context.Context, names []string) ([]string, error) {
+	if len(names) < 2 {
+		return names, nil
+	}
+	needing, err := e.state.Needing(ctx)
+	if err != nil || len(needing) == 0 {
+		return names, err
+	}
+	typed := make(map[string]string, len(names)) // by id
+	byName := make(map[string]*state.Container, len(names))
+	for _, name := range names {
+		if c, err := e.state.Lookup(ctx, name); err == nil {
+			typed[c.ID], byName[name] = name, c
+		}
+	}
+	var ordered []string
+	for _, name := range names {
+		next := []string{name}
+		if c := byName[name]; c != nil {
+			for _, id := range slices.Backward(dependents(needing, c)) {
+				if other, ok := typed[id]; ok {
+					next = append([]string{other}, next...)
+				}
+			}
+		}
+		for _, n := range next {
+			if !slices.Contains(ordered, n) {
+				ordered = append(ordered, n)
+			}
+		}
+	}
+	return ordered, nil
 }
 
 // dependents are the ids of the containers that need c, directly or not, in the

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"go.podman.io/common/pkg/config"
@@ -61,6 +62,11 @@ type Engine struct {
 
 // Open opens the engine. It touches neither images nor containers.
 func Open(ctx context.Context, opts Options) (*Engine, error) {
+	switch opts.CgroupManager {
+	case "", "systemd", "cgroupfs":
+	default:
+		return nil, fmt.Errorf("cgroup manager %q is not supported: use systemd or cgroupfs", opts.CgroupManager)
+	}
 	e := &Engine{Options: opts, paths: newPaths(opts.GraphRoot, opts.RunRoot, opts.VolumePath, opts.Session.RunBase)}
 	if err := e.paths.make(); err != nil {
 		return nil, err
@@ -136,8 +142,12 @@ func (e *Engine) runtime(name string) (*ociruntime.Runtime, error) {
 		}
 	}
 	base := filepath.Base(path)
+	flags := make([]string, len(e.RuntimeFlags))
+	for i, flag := range e.RuntimeFlags { // given without dashes, as in the field
+		flags[i] = "--" + strings.TrimPrefix(flag, "--")
+	}
 	return &ociruntime.Runtime{
-		Name: base, Path: path, Conmon: conmon, Flags: e.RuntimeFlags,
+		Name: base, Path: path, Conmon: conmon, Flags: flags,
 		CgroupManager: e.cgroupPlan().runtimeManager(),
 		StateRoot:     filepath.Join(e.paths.runtime, base),
 	}, nil

@@ -131,23 +131,9 @@ func (e *Engine) writeFiles(ctx context.Context, c *state.Container, l *launch) 
 			Options: []string{"bind", "ro", "rprivate"},
 		})
 	}
-	if target, ok := strings.CutPrefix(c.Spec.Spaces.IPC, "container:"); ok {
-		return e.shareShm(ctx, target, l)
+	if target, ok := joinsIPC(c); ok {
+		return e.shareShm(ctx, c, target, l)
 	}
-	return nil
-}
-
-// shareShm binds the /dev/shm of the container whose IPC namespace is joined:
-// POSIX shared memory is a file system, not part of the namespace.
-func (e *Engine) shareShm(ctx context.Context, target string, l *launch) error {
-	other, err := e.running(ctx, target, "share the memory of")
-	if err != nil {
-		return err
-	}
-	l.binds = append(l.binds, rspec.Mount{
-		Destination: "/dev/shm", Type: "bind", Options: []string{"bind", "rprivate", "nosuid", "noexec", "nodev"},
-		Source: fmt.Sprintf("/proc/%d/root/dev/shm", other.Run.Init.PID),
-	})
 	return nil
 }
 

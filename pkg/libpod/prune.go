@@ -32,9 +32,18 @@ func (e *Engine) PruneContainers(ctx context.Context, filters []string) ([]Prune
 	if err != nil {
 		return nil, err
 	}
+	ids := make([]string, len(all))
+	byID := make(map[string]*state.Container, len(all))
+	for i, c := range all {
+		ids[i], byID[c.ID] = c.ID, c
+	}
+	if ids, err = e.RemovalOrder(ctx, ids); err != nil {
+		return nil, err
+	}
 	var pruned []Pruned
 	var errs []error
-	for _, c := range all {
+	for _, id := range ids {
+		c := byID[id]
 		switch e.status(c) {
 		case StatusCreated, StatusExited:
 		default:
@@ -45,6 +54,10 @@ func (e *Engine) PruneContainers(ctx context.Context, filters []string) ([]Prune
 			p.Size, _ = store.Size(ctx, c.ID)
 		}
 		if _, err := e.Remove(ctx, c.ID, RemoveOptions{Volumes: true}); err != nil {
+			var needed ErrDependents
+			if errors.As(err, &needed) {
+				continue // one that is not pruned needs it
+			}
 			errs = append(errs, err)
 			continue
 		}

@@ -251,7 +251,7 @@ func (l *ListContainer) statusText(now time.Time) string {
 // publishedPorts are the ports of the present run, with random host ports
 // resolved, or those that were asked for.
 func publishedPorts(c *state.Container) []specgen.PortMapping {
-	if len(c.Spec.Network.Ports) == 0 && !c.Spec.Network.PublishAll {
+	if len(c.Spec.Network.Ports) == 0 {
 		return nil
 	}
 	if result, ok := NetworkOf(c); ok {

@@ -13,6 +13,8 @@ type RemoveOptions struct {
 	Force bool
 	// Volumes removes its anonymous volumes too.
 	Volumes bool
+	// Needed removes it although other containers need it.
+	Needed bool
 	// Timeout in seconds of that stop; nil is the container's own.
 	Timeout *uint
 }
@@ -47,6 +49,11 @@ func (e *Engine) remove(ctx context.Context, nameOrID string, opts RemoveOptions
 		return nil, err
 	}
 	c = settled
+	if !opts.Needed {
+		if err := e.checkUnneeded(ctx, c); err != nil {
+			return nil, err
+		}
+	}
 	switch status := e.status(c); status {
 	case StatusRunning, StatusPaused, StatusStopping, StatusInitialized:
 		if !opts.Force {

@@ -87,7 +87,7 @@ func (e *Engine) RemoveVolume(ctx context.Context, name string, force bool) erro
 		return coded(2, "volume %s is being used by the following container(s): %s: remove them first, or use --force: volume is being used", v.Name, short(users[0]))
 	}
 	for _, id := range users {
-		if _, err := e.Remove(ctx, id, RemoveOptions{Force: true}); err != nil {
+		if _, err := e.Remove(ctx, id, RemoveOptions{Force: true, Needed: true}); err != nil {
 			return err
 		}
 	}

@@ -147,6 +147,30 @@ func (c *Container) applyPorts(ports []string) error {
 			c.Network.Expose = append(c.Network.Expose, p)
 		}
 	}
+	if c.Network.PublishAll {
+		return c.Network.publishExposed()
+	}
+	return nil
+}
+
+// publishExposed adds a mapping to a free host port for each exposed port that
+// has none (--publish-all).
+func (n *Network) publishExposed() error {
+	for _, s := range n.Expose {
+		exposed, err := ParseExpose(s)
+		if err != nil {
+			return err
+		}
+		for i := range exposed.Range {
+			port := PortMapping{ContainerPort: exposed.ContainerPort + i, Range: 1, Protocol: exposed.Protocol}
+			if !slices.ContainsFunc(n.Ports, func(q PortMapping) bool {
+				return q.Protocol == port.Protocol && q.ContainerPort <= port.ContainerPort &&
+					int(port.ContainerPort) < int(q.ContainerPort)+int(q.Range)
+			}) {
+				n.Ports = append(n.Ports, port)
+			}
+		}
+	}
 	return nil
 }
 

@@ -131,3 +131,22 @@ func TestApplyImageRefuses(t *testing.T) {
 		})
 	}
 }
+
+func TestPublishAll(t *testing.T) {
+	c := Container{Network: Network{
+		PublishAll: true, Expose: []string{"81-82", "53/udp"},
+		Ports: []PortMapping{{HostPort: 8080, ContainerPort: 80, Range: 2, Protocol: "tcp"}},
+	}}
+	if err := c.ApplyImage(ImageConfig{Cmd: []string{"x"}, ExposedPorts: []string{"80/tcp", "53/udp", "90/tcp"}}); err != nil {
+		t.Fatal(err)
+	}
+	want := []PortMapping{
+		{HostPort: 8080, ContainerPort: 80, Range: 2, Protocol: "tcp"},
+		{ContainerPort: 82, Range: 1, Protocol: "tcp"},
+		{ContainerPort: 53, Range: 1, Protocol: "udp"},
+		{ContainerPort: 90, Range: 1, Protocol: "tcp"},
+	}
+	if !slices.Equal(c.Network.Ports, want) {
+		t.Errorf("ports %v, want %v", c.Network.Ports, want)
+	}
+}

@@ -156,6 +156,13 @@ func (s *Store) List(ctx context.Context) ([]*Container, error) {
 	return s.list(ctx, "list containers", fmt.Sprintf(selectContainers, "true"), s.bootID)
 }
 
+// Needing returns the containers whose description names another one.
+func (s *Store) Needing(ctx context.Context) ([]*Container, error) {
+	// Nearly always there are none, and no document has to be decoded.
+	const where = `(instr(doc, CAST('"container:' AS BLOB)) > 0 OR instr(doc, CAST('"volumes_from":' AS BLOB)) > 0)`
+	return s.list(ctx, "list containers", fmt.Sprintf(selectContainers, where), s.bootID)
+}
+
 // Pending returns the containers on which a pod process is at work, or was
 // when it died.
 func (s *Store) Pending(ctx context.Context) ([]*Container, error) {

@@ -57,6 +57,9 @@ func runRm(ctx context.Context, a *cli.App, opts *rmOptions, args []string) erro
 	if err != nil {
 		return err
 	}
+	if names, err = e.RemovalOrder(ctx, names); err != nil {
+		return err
+	}
 	missing := 0
 	err = many(a, names, func(name string) (string, error) {
 		if opts.depend {

@@ -50,7 +50,7 @@ func runStart(ctx context.Context, a *cli.App, opts *startOptions, args []string
 		return errors.New("you cannot use sig-proxy without --attach: invalid argument")
 	}
 	names, err := opts.names(ctx, e, args, func(s libpod.Status) bool {
-		return s == libpod.StatusCreated || s == libpod.StatusExited
+		return s == libpod.StatusCreated || s == libpod.StatusExited || s == libpod.StatusInitialized
 	})
 	if err != nil {
 		return err

@@ -83,7 +83,7 @@ func removeContainers(ctx context.Context, a *cli.App, imageID string) error {
 		if c.ImageID != imageID {
 			continue
 		}
-		if _, err := engine.Remove(ctx, c.ID, libpod.RemoveOptions{Force: true, Volumes: true}); err != nil {
+		if _, err := engine.Remove(ctx, c.ID, libpod.RemoveOptions{Force: true, Volumes: true, Needed: true}); err != nil {
 			errs = append(errs, fmt.Errorf("remove container %s: %w", c.ID[:12], err))
 		}
 	}

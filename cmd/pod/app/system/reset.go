@@ -106,7 +106,7 @@ func removeAll(ctx context.Context, e *libpod.Engine) error {
 	}
 	var failed cli.Many
 	for _, c := range all {
-		if _, err := e.Remove(ctx, c.ID, libpod.RemoveOptions{Force: true, Volumes: true}); err != nil {
+		if _, err := e.Remove(ctx, c.ID, libpod.RemoveOptions{Force: true, Volumes: true, Needed: true}); err != nil {
 			failed = append(failed, err)
 		}
 	}
