@@ -154,6 +154,12 @@ func uses(text []byte, f *pflag.Flag) bool {
 	return regexp.MustCompile(pattern).Match(body)
 }
 
+// page counts and holds what is written of the commands.
+type page struct {
+	body                                                  bytes.Buffer
+	flags, provenFlags, commands, provenCommands, refused int
+}
+
 // compatibility writes the page that names, for each command and flag, the
 // scripts that prove it.
 func compatibility(root *cobra.Command, scripts fs.FS, file string) error {
@@ -162,52 +168,11 @@ func compatibility(root *cobra.Command, scripts fs.FS, file string) error {
 	if err != nil {
 		return err
 	}
-	var body bytes.Buffer
-	var flags, proven, commands, provenCommands, refused int
+	var p page
 	for _, name := range slices.Sorted(maps.Keys(set.commands)) {
 		cmd := set.commands[name]
-		if set.canonical[name] != name && name != "pod" || cmd.Hidden || cmd.HasSubCommands() && name != "pod" {
-			continue
-		}
-		commands++
-		if len(found[name]) > 0 {
-			provenCommands++
-		}
-		title := "pod " + name
-		if name == "pod" {
-			title = "pod (global flags)"
-		}
-		fmt.Fprintf(&body, "\n## %s\n\n%s\n", title, links(found[name]))
-		var rows, no []string
-		visit := func(f *pflag.Flag) {
-			switch {
-			case f.Name == "help":
-			case f.Hidden && f.Usage == unsupported:
-				refused++
-				no = append(no, "`--"+f.Name+"`")
-			case f.Hidden:
-			default:
-				flags++
-				by := found[name+" --"+f.Name]
-				if name == "create" && len(by) == 0 {
-					by = found["run --"+f.Name] // one description, one effect
-				}
-				if len(by) > 0 {
-					proven++
-				}
-				rows = append(rows, fmt.Sprintf("| `--%s` | %s |\n", f.Name, links(by)))
-			}
-		}
-		if name == "pod" {
-			cmd.PersistentFlags().VisitAll(visit)
-		} else {
-			cmd.LocalNonPersistentFlags().VisitAll(visit)
-		}
-		if len(rows) > 0 {
-			fmt.Fprintf(&body, "\n| flag | proven by |\n|---|---|\n%s", strings.Join(rows, ""))
-		}
-		if len(no) > 0 {
-			fmt.Fprintf(&body, "\nKnown, and refused with “not supported yet”: %s.\n", strings.Join(no, ", "))
+		if name == "pod" || set.canonical[name] == name && !cmd.Hidden && !cmd.HasSubCommands() {
+			p.command(name, cmd, found)
 		}
 	}
 	head := fmt.Sprintf(`# Compatibility, as far as it is proven
@@ -217,11 +182,49 @@ where it checks the *effect* of a flag, by a line `+"`%s COMMAND --flag …`"+` 
 names a flag which its script does not use. Flags of `+"`create`"+` are those of `+"`run`"+`: one description.
 
 %d of %d commands and %d of %d flags have a script; %d flags of the peer are refused.
-`, proof, provenCommands, commands, proven, flags, refused)
-	if err := os.WriteFile(file, append([]byte(head), body.Bytes()...), 0o644); err != nil { //nolint:gosec // pages are for all
+`, proof, p.provenCommands, p.commands, p.provenFlags, p.flags, p.refused)
+	if err := os.WriteFile(file, append([]byte(head), p.body.Bytes()...), 0o644); err != nil { //nolint:gosec // pages are for all
 		return fmt.Errorf("write page: %w", err)
 	}
 	return nil
+}
+
+// command writes the section of one command.
+func (p *page) command(name string, cmd *cobra.Command, found proofs) {
+	p.commands++
+	if len(found[name]) > 0 {
+		p.provenCommands++
+	}
+	title, flags := "pod "+name, cmd.LocalNonPersistentFlags()
+	if name == "pod" {
+		title, flags = "pod (global flags)", cmd.PersistentFlags()
+	}
+	fmt.Fprintf(&p.body, "\n## %s\n\n%s\n", title, links(found[name]))
+	var rows, refused []string
+	flags.VisitAll(func(f *pflag.Flag) {
+		switch {
+		case f.Hidden && f.Usage == unsupported:
+			refused = append(refused, "`--"+f.Name+"`")
+		case f.Hidden || f.Name == "help":
+		default:
+			by := found[name+" --"+f.Name]
+			if name == "create" && len(by) == 0 {
+				by = found["run --"+f.Name] // one description, one effect
+			}
+			if len(by) > 0 {
+				p.provenFlags++
+			}
+			rows = append(rows, fmt.Sprintf("| `--%s` | %s |\n", f.Name, links(by)))
+		}
+	})
+	p.flags += len(rows)
+	p.refused += len(refused)
+	if len(rows) > 0 {
+		fmt.Fprintf(&p.body, "\n| flag | proven by |\n|---|---|\n%s", strings.Join(rows, ""))
+	}
+	if len(refused) > 0 {
+		fmt.Fprintf(&p.body, "\nKnown, and refused with “not supported yet”: %s.\n", strings.Join(refused, ", "))
+	}
 }
 
 // links are Markdown links to scripts.
