@@ -20,6 +20,7 @@ DATE      := $(shell git log -1 --format=%cI 2>/dev/null)
 LDFLAGS   := -s -w -X $(PKG)/internal/version.Commit=$(COMMIT) -X $(PKG)/internal/version.Date=$(DATE)
 UNIT      := ./cmd/... ./internal/... ./pkg/... ./test/summary/... $(if $(wildcard docs/gen),./docs/gen/...)
 LINT_VERSION := v2.6.2
+DEBUGTOOLS := pkg/image/debugtools
 LINT      := .cache/bin/golangci-lint-$(LINT_VERSION)
 
 # Joining the user namespace is C code: without cgo pod would start itself for ever.
@@ -46,10 +47,13 @@ bin/pod: generate
 
 # Files the sources embed, but git does not hold.
 .PHONY: generate
-generate: $(patsubst %.c,%.bin,$(wildcard pkg/image/hello/hello.c))
+generate: $(patsubst %.c,%.bin,$(wildcard pkg/image/hello/hello.c)) $(DEBUGTOOLS)/embed/tools.tar.zst
 
 pkg/image/hello/hello.bin: pkg/image/hello/hello.c pkg/image/hello/build.sh
 	pkg/image/hello/build.sh
+
+$(DEBUGTOOLS)/embed/tools.tar.zst: $(wildcard $(DEBUGTOOLS)/src/* $(DEBUGTOOLS)/src/*/*.go)
+	cd $(DEBUGTOOLS)/src && GOROOT="$$($(GO) env GOROOT)" GOFLAGS=-buildvcs=false $(GO) run -trimpath . ../embed/tools.tar.zst
 
 install: build ## install pod and its completions below PREFIX (DESTDIR is put in front)
 	contrib/install.sh '$(DESTDIR)$(PREFIX)'
@@ -100,4 +104,4 @@ bench: e2e-stage ## compare with the test host's podman
 	@HOST='$(HOST)' test/run bench
 
 clean: ## delete what was built (the test host's files stay; see test/host/testhost clean)
-	rm -rf bin .cache/host .cache/results .cache/e2e.test pkg/image/hello/hello.bin
+	rm -rf bin .cache/host .cache/results .cache/e2e.test pkg/image/hello/hello.bin $(DEBUGTOOLS)/embed/tools.tar.zst

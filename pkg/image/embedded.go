@@ -8,6 +8,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	cstorage "go.podman.io/storage"
 
+	"github.com/rootless-pod/pod/pkg/image/bundle"
+	"github.com/rootless-pod/pod/pkg/image/debugtools"
 	"github.com/rootless-pod/pod/pkg/image/hello"
 )
 
@@ -34,19 +36,43 @@ func (s *Store) pullHello(ctx context.Context, name string) ([]Pulled, bool, err
 	if err != nil {
 		return nil, false, err
 	}
-	layers, err := s.storage.Synced()
-	if err != nil {
+	if err := s.install(img); err != nil {
 		return nil, false, err
-	}
-	if err := install(layers.Library(), img); err != nil {
-		return nil, false, explain(name, err)
 	}
 	return []Pulled{{ID: img.ID, Names: []string{hello.Name}}}, true, nil
 }
 
-// install writes the image as a pull does. Two processes may do so at once: who
-// comes second finds the other's layer and image.
-func install(store cstorage.Store, img hello.Image) error {
+// EnsureTools makes sure of the embedded image of debug tools and returns its
+// full name.
+func (s *Store) EnsureTools(ctx context.Context) (string, error) {
+	name, err := debugtools.Name()
+	if err != nil {
+		return "", err
+	}
+	if there, err := s.Exists(ctx, name); there || err != nil {
+		return name, err
+	}
+	img, err := debugtools.Build()
+	if err != nil {
+		return "", err
+	}
+	return name, s.install(img)
+}
+
+// install writes an embedded image as a pull does. Two processes may do so at
+// once: who comes second finds the other's layer and image.
+func (s *Store) install(img bundle.Image) error {
+	layers, err := s.storage.Synced()
+	if err != nil {
+		return err
+	}
+	if err := put(layers.Library(), img); err != nil {
+		return explain(img.Name, err)
+	}
+	return nil
+}
+
+func put(store cstorage.Store, img bundle.Image) error {
 	layer := img.DiffID.Encoded()
 	_, _, err := store.PutLayer(layer, "", nil, "", false, &cstorage.LayerOptions{
 		OriginalDigest: img.DiffID, UncompressedDigest: img.DiffID,
@@ -55,7 +81,7 @@ func install(store cstorage.Store, img hello.Image) error {
 		return err
 	}
 	manifest := digest.FromBytes(img.Manifest)
-	_, err = store.CreateImage(img.ID, []string{hello.Name}, layer, "", &cstorage.ImageOptions{
+	_, err = store.CreateImage(img.ID, []string{img.Name}, layer, "", &cstorage.ImageOptions{
 		Digest: manifest,
 		BigData: []cstorage.ImageBigDataOption{
 			{Key: "sha256:" + img.ID, Data: img.Config, Digest: digest.FromBytes(img.Config)},
@@ -64,7 +90,7 @@ func install(store cstorage.Store, img hello.Image) error {
 		},
 	})
 	if errors.Is(err, cstorage.ErrDuplicateID) {
-		return store.AddNames(img.ID, []string{hello.Name})
+		return store.AddNames(img.ID, []string{img.Name})
 	}
 	return err
 }

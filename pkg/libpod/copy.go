@@ -75,7 +75,7 @@ func (e *Engine) openPlaces(ctx context.Context, from, to string) (_, _ *filecop
 // and stays locked until the copy is done.
 func (e *Engine) openContainer(ctx context.Context, c *state.Container) (*filecopy.Place, error) {
 	if isUp(e.status(c)) {
-		return e.openRunning(c)
+		return e.openRunning(ctx, c)
 	}
 	c, lock, err := e.lockContainer(ctx, c.ID)
 	if err != nil {
@@ -84,7 +84,7 @@ func (e *Engine) openContainer(ctx context.Context, c *state.Container) (*fileco
 	switch status := e.status(c); {
 	case isUp(status):
 		e.unlock(lock)
-		return e.openRunning(c)
+		return e.openRunning(ctx, c)
 	case status != StatusCreated && status != StatusExited:
 		e.unlock(lock)
 		return nil, improper("copy files of", c.ID, c.Name, status, "wait")
@@ -100,8 +100,8 @@ func isUp(s Status) bool {
 	return false
 }
 
-func (e *Engine) newPlace(c *state.Container) (*filecopy.Place, error) {
-	maps, err := e.userMaps(&c.Spec)
+func (e *Engine) newPlace(ctx context.Context, c *state.Container) (*filecopy.Place, error) {
+	maps, err := e.userMaps(ctx, &c.Spec)
 	if err != nil {
 		return nil, err
 	}
@@ -121,8 +121,8 @@ func hold(p *filecopy.Place, root *os.File) {
 	p.OnClose(root.Close)
 }
 
-func (e *Engine) openRunning(c *state.Container) (*filecopy.Place, error) {
-	p, err := e.newPlace(c)
+func (e *Engine) openRunning(ctx context.Context, c *state.Container) (*filecopy.Place, error) {
+	p, err := e.newPlace(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func (e *Engine) openRunning(c *state.Container) (*filecopy.Place, error) {
 // it ran, and a kill leaves none of them behind. The lock is given back with the
 // place, or with an error.
 func (e *Engine) openRested(ctx context.Context, c *state.Container, lock *state.Lock) (_ *filecopy.Place, err error) {
-	p, err := e.newPlace(c)
+	p, err := e.newPlace(ctx, c)
 	if err != nil {
 		e.unlock(lock)
 		return nil, err

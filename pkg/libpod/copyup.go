@@ -32,7 +32,7 @@ func (e *Engine) prepareVolumes(ctx context.Context, c *state.Container, root st
 			return fmt.Errorf("mount %s: the option O is not supported yet", m.Destination)
 		}
 		if own.Chown && m.Type != "tmpfs" {
-			if err := e.giveTo(c, root, source); err != nil {
+			if err := e.giveTo(ctx, c, root, source); err != nil {
 				return err
 			}
 		}
@@ -128,12 +128,12 @@ func isEmpty(dir string) (bool, error) {
 }
 
 // giveTo makes the container's user the owner of a tree.
-func (e *Engine) giveTo(c *state.Container, root, path string) error {
+func (e *Engine) giveTo(ctx context.Context, c *state.Container, root, path string) error {
 	who, err := resolveUser(root, c.Spec.Process.User, nil)
 	if err != nil {
 		return err
 	}
-	maps, err := e.userMaps(&c.Spec)
+	maps, err := e.userMaps(ctx, &c.Spec)
 	if err != nil {
 		return err
 	}

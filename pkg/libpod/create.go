@@ -41,7 +41,7 @@ func (e *Engine) record(ctx context.Context, spec *specgen.Container, img specge
 	if err := e.volumesFrom(ctx, spec); err != nil {
 		return nil, nil, nil, err
 	}
-	c, maps, err := e.describe(spec, img)
+	c, maps, err := e.describe(ctx, spec, img)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -66,7 +66,7 @@ func (e *Engine) record(ctx context.Context, spec *specgen.Container, img specge
 
 // describe completes the description and makes the record of it. It changes
 // nothing on disk.
-func (e *Engine) describe(spec *specgen.Container, img specgen.ImageConfig) (*state.Container, idMaps, error) {
+func (e *Engine) describe(ctx context.Context, spec *specgen.Container, img specgen.ImageConfig) (*state.Container, idMaps, error) {
 	var none idMaps
 	if err := spec.Validate(); err != nil {
 		return nil, none, err
@@ -74,7 +74,7 @@ func (e *Engine) describe(spec *specgen.Container, img specgen.ImageConfig) (*st
 	if err := spec.ApplyImage(img); err != nil {
 		return nil, none, err
 	}
-	maps, err := e.userMaps(spec)
+	maps, err := e.userMaps(ctx, spec)
 	if err != nil {
 		return nil, none, err
 	}

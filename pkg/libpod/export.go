@@ -20,7 +20,7 @@ func (e *Engine) Export(ctx context.Context, nameOrID string, w io.Writer) error
 		return err
 	}
 	err = e.withRoot(ctx, c, func(root string) error {
-		place, err := e.newPlace(c)
+		place, err := e.newPlace(ctx, c)
 		if err != nil {
 			return err
 		}

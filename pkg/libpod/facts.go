@@ -40,7 +40,7 @@ func (e *Engine) ociSpec(ctx context.Context, c *state.Container, l *launch) (*r
 func (e *Engine) facts(ctx context.Context, c *state.Container, l *launch) (specgen.Facts, error) {
 	var none specgen.Facts
 	s := &c.Spec
-	maps, err := e.userMaps(s)
+	maps, err := e.userMaps(ctx, s)
 	if err != nil {
 		return none, err
 	}
@@ -74,6 +74,14 @@ func (e *Engine) facts(ctx context.Context, c *state.Container, l *launch) (spec
 		if *space.path, err = e.spacePath(ctx, space.name, space.mode); err != nil {
 			return none, err
 		}
+	}
+	if len(maps.uid) > 0 {
+		if f.UserNS, err = e.spacePath(ctx, "user", s.Spaces.User); err != nil {
+			return none, err
+		}
+	}
+	if f.Overlays, err = e.overlays(ctx, c, maps); err != nil {
+		return none, err
 	}
 	switch {
 	case s.Security.Privileged:

@@ -125,7 +125,7 @@ func (e *Engine) gather(ctx context.Context, c *state.Container) (*inspection, e
 		return nil, err
 	}
 	spec := c.Spec // a copy: the maps may fill the user in
-	if in.maps, err = e.userMaps(&spec); err != nil {
+	if in.maps, err = e.userMaps(ctx, &spec); err != nil {
 		in.maps = idMaps{} // what was possible at its creation is not any more
 	}
 	return in, e.gatherStorage(ctx, in)

@@ -66,6 +66,9 @@ func (e *Engine) finishNetwork(ctx context.Context, c *state.Container, l *launc
 		return err
 	}
 	l.net = nil
+	if result.Driver == network.Container {
+		e.inheritNetwork(ctx, c, result)
+	}
 	if c.Run.Network, err = json.Marshal(result); err != nil {
 		return fmt.Errorf("encode the network of container %s: %w", short(c.ID), err)
 	}
@@ -73,6 +76,18 @@ func (e *Engine) finishNetwork(ctx context.Context, c *state.Container, l *launc
 		e.Warn(w)
 	}
 	return e.writeNetFiles(c, l, result)
+}
+
+// inheritNetwork takes over what is known of the namespace that is joined: its
+// addresses, and name servers that exist in it alone.
+func (e *Engine) inheritNetwork(ctx context.Context, c *state.Container, result *network.Result) {
+	target, err := e.state.Lookup(ctx, strings.TrimPrefix(c.Spec.Network.Mode, "container:"))
+	if err != nil {
+		return
+	}
+	if theirs, ok := NetworkOf(target); ok {
+		result.Addresses, result.DNS, result.HostAddress = theirs.Addresses, theirs.DNS, theirs.HostAddress
+	}
 }
 
 // NetworkOf is what the network package said of a container that runs.

@@ -15,8 +15,12 @@ import (
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 )
 
-// joinsIPC says whose IPC namespace a container joins.
+// joinsIPC says whose IPC namespace, and so whose /dev/shm, a container joins. That
+// of a container under debug is below /target.
 func joinsIPC(c *state.Container) (target string, ok bool) {
+	if c.Spec.Debugs != "" {
+		return "", false
+	}
 	return strings.CutPrefix(c.Spec.Spaces.IPC, "container:")
 }
 

@@ -183,6 +183,11 @@ func (e *Engine) assemble(ctx context.Context, c *state.Container, l *launch) er
 	if err != nil {
 		return err
 	}
+	if c.Spec.Debugs != "" {
+		if err := e.linkTarget(ctx, c, l.root); err != nil {
+			return err
+		}
+	}
 	if err := step.Do(ctx, "volumes.fill", func() error { return e.prepareVolumes(ctx, c, l.root) }); err != nil {
 		return err
 	}

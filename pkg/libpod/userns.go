@@ -1,6 +1,7 @@
 package libpod
 
 import (
+	"context"
 	"fmt"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
@@ -17,10 +18,18 @@ type idMaps struct {
 
 // userMaps computes the maps for the description, and the ids that keep-id
 // gives the container's process.
-func (e *Engine) userMaps(c *specgen.Container) (idMaps, error) {
+func (e *Engine) userMaps(ctx context.Context, c *specgen.Container) (idMaps, error) {
 	mode, err := specgen.ParseUserNS(c.Spaces.User)
 	if err != nil {
 		return idMaps{}, err
+	}
+	if mode.Container != "" {
+		other, err := e.state.Lookup(ctx, mode.Container)
+		if err != nil {
+			return idMaps{}, err
+		}
+		theirs := other.Spec
+		return e.userMaps(ctx, &theirs)
 	}
 	if !mode.KeepID {
 		return idMaps{}, nil

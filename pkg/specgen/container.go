@@ -40,6 +40,9 @@ type Container struct {
 	ConmonPIDFile string `json:"conmon_pidfile,omitempty"`
 	// Runtime is the OCI runtime, by name or path; empty is the configured one.
 	Runtime string `json:"runtime,omitempty"`
+	// Debugs is the id of the running container whose root file system is to be
+	// at hand below /target (pod debug).
+	Debugs string `json:"debugs,omitempty"`
 
 	Process   Process   `json:"process"`
 	Security  Security  `json:"security"`
@@ -151,7 +154,7 @@ type Spaces struct {
 	IPC    string `json:"ipc,omitempty"`
 	UTS    string `json:"uts,omitempty"`
 	Cgroup string `json:"cgroup,omitempty"`
-	// User is "", "host" or "keep-id[:uid=N,gid=N]".
+	// User is "", "host", "keep-id[:uid=N,gid=N]" or "container:ID".
 	User string `json:"user,omitempty"`
 }
 
@@ -200,11 +203,12 @@ type Storage struct {
 	ImageVolume string `json:"image_volume,omitempty"`
 }
 
-// Mount is one -v, --mount or --tmpfs. Type is bind, volume or tmpfs.
+// Mount is one -v, --mount or --tmpfs. Type is bind, volume, tmpfs or scratch.
 type Mount struct {
 	Type string `json:"type"`
 	// Source is an absolute host path (bind) or a volume name; an empty name
-	// asks for an anonymous volume.
+	// asks for an anonymous volume. For scratch it is image:ID or container:ID,
+	// whose root file system lies below a layer that ends with the container.
 	Source      string `json:"source,omitempty"`
 	Destination string `json:"destination"`
 	// Options as the kernel and the field know them: ro, rw, z, Z, U, O,
@@ -296,8 +300,9 @@ type Facts struct {
 	// empty lets the runtime make one (which then belongs to the container's
 	// own user namespace, if it has one).
 	NetNS string
-	// PIDNS, IPCNS, UTSNS, CgroupNS: resolved paths for container: and ns:.
-	PIDNS, IPCNS, UTSNS, CgroupNS string
+	// PIDNS, IPCNS, UTSNS, CgroupNS, UserNS: resolved paths for container: and
+	// ns:. UIDMap and GIDMap are then those of UserNS.
+	PIDNS, IPCNS, UTSNS, CgroupNS, UserNS string
 	// Hostname to set in a private UTS namespace.
 	Hostname string
 	// Binds are files pod made: /etc/hosts, /etc/resolv.conf, /etc/hostname,
@@ -309,6 +314,9 @@ type Facts struct {
 	// there, when that is not plainly its source: a resolved sub-path, an
 	// overlay (option O).
 	MountSources map[string]string
+	// Overlays maps the destination of a scratch mount to the options of the
+	// overlay that it becomes.
+	Overlays map[string][]string
 	// HostDevices are the device nodes of the host, by host path: all of them
 	// when privileged, those of --device otherwise. The runtime makes the
 	// standard ones (null, zero, …) by itself.

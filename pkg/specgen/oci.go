@@ -60,6 +60,9 @@ func (c *Container) ToOCI(f Facts) (*rspec.Spec, error) {
 			RootfsPropagation: rootfsPropagation(mounts),
 		},
 	}
+	if f.UserNS != "" {
+		spec.Linux.UIDMappings, spec.Linux.GIDMappings = nil, nil // a namespace that exists has them
+	}
 	if c.keepsGroups() {
 		if spec.Annotations == nil {
 			spec.Annotations = map[string]string{}
@@ -231,7 +234,7 @@ func (c *Container) namespaces(f *Facts) ([]rspec.LinuxNamespace, error) {
 		list = append(list, rspec.LinuxNamespace{Type: rspec.NetworkNamespace, Path: f.NetNS})
 	}
 	if len(f.UIDMap) > 0 {
-		list = append(list, rspec.LinuxNamespace{Type: rspec.UserNamespace})
+		list = append(list, rspec.LinuxNamespace{Type: rspec.UserNamespace, Path: f.UserNS})
 	}
 	return list, nil
 }

@@ -198,6 +198,12 @@ func (m Mount) toOCI(f *Facts) (rspec.Mount, error) {
 		opts = slices.DeleteFunc(opts, func(o string) bool { return o == "notmpcopyup" })
 		return rspec.Mount{Destination: dst, Type: "tmpfs", Source: "tmpfs", Options: opts}, nil
 	}
+	if m.Type == "scratch" {
+		if len(f.Overlays[m.Destination]) == 0 {
+			return rspec.Mount{}, fmt.Errorf("%s has no layers", m.Source)
+		}
+		return rspec.Mount{Destination: dst, Type: "overlay", Source: "overlay", Options: f.Overlays[m.Destination]}, nil
+	}
 	source, resolved := f.MountSources[m.Destination]
 	if !resolved && (own.Overlay || m.SubPath != "") {
 		return rspec.Mount{}, unsupported("an overlay or a subpath here")

@@ -80,9 +80,12 @@ type UserNS struct {
 	KeepID bool
 	// UID and GID are where keep-id puts the user; nil means his own.
 	UID, GID *uint32
+	// Container is whose user namespace is joined.
+	Container string
 }
 
-// ParseUserNS reads Spaces.User: "", host or keep-id[:uid=N,gid=N].
+// ParseUserNS reads Spaces.User: "", host, keep-id[:uid=N,gid=N] or
+// container:ID.
 func ParseUserNS(s string) (UserNS, error) {
 	mode, opts, hasOpts := strings.Cut(s, ":")
 	u := UserNS{KeepID: mode == "keep-id"}
@@ -93,10 +96,16 @@ func ParseUserNS(s string) (UserNS, error) {
 		}
 		return u, nil
 	case "keep-id":
-	case "auto", "nomap", "container", "ns", "private":
+	case "container":
+		if opts == "" || hasControl(opts) {
+			return UserNS{}, fmt.Errorf("invalid user namespace %q: it must be container:NAME", s)
+		}
+		u.Container = opts
+		return u, nil
+	case "auto", "nomap", "ns", "private":
 		return UserNS{}, unsupported("--userns=%s", mode)
 	default:
-		return UserNS{}, fmt.Errorf("invalid user namespace %q: it must be host or keep-id[:uid=N,gid=N]", s)
+		return UserNS{}, fmt.Errorf("invalid user namespace %q: it must be host, keep-id[:uid=N,gid=N] or container:NAME", s)
 	}
 	if !hasOpts {
 		return u, nil

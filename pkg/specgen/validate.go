@@ -387,7 +387,7 @@ func (s *Storage) validate() error {
 	for i := range s.Mounts {
 		m := s.Mounts[i]
 		switch {
-		case m.Type != "bind" && m.Type != "volume" && m.Type != "tmpfs":
+		case m.Type != "bind" && m.Type != "volume" && m.Type != "tmpfs" && m.Type != "scratch":
 			return fmt.Errorf("mount %s: unknown type %q: it must be bind, volume or tmpfs", m.Destination, m.Type)
 		case m.Type == "bind" && !path.IsAbs(m.Source):
 			return fmt.Errorf("mount %s: source %q must be an absolute path", m.Destination, m.Source)
