@@ -10,6 +10,7 @@ import (
 
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/ociruntime"
+	"github.com/rootless-pod/pod/pkg/specgen"
 )
 
 // cgroupRoot is where the unified hierarchy is mounted, by the kernel's
@@ -23,6 +24,8 @@ type cgroupPlan struct {
 	v2      bool
 	// controllers are those that limits can use.
 	controllers []string
+	// delegated is the directory of the cgroup that has these controllers.
+	delegated string
 	// own is pod's cgroup below cgroupRoot.
 	own string
 	// shared is the scope below which containers are by default; see scope.go.
@@ -51,14 +54,14 @@ func (e *Engine) planCgroups() cgroupPlan {
 	}
 	if wanted == "systemd" {
 		if scope, ok := e.systemdScope(); ok {
-			p.manager, p.controllers, p.shared = "systemd", readControllers(scope), e.pauseScope()
+			p.manager, p.controllers, p.shared, p.delegated = "systemd", readControllers(scope), e.pauseScope(), scope
 			return p
 		}
 		p.reason = "no systemd instance of the user answers"
 	}
 	dir := filepath.Join(cgroupRoot, p.own)
 	if unix.Access(dir, unix.W_OK) == nil && unix.Access(dir+"/cgroup.procs", unix.W_OK) == nil {
-		p.manager, p.controllers = "cgroupfs", readSubtree(dir)
+		p.manager, p.controllers, p.delegated = "cgroupfs", readSubtree(dir), dir
 		return p
 	}
 	p.reason = "the cgroup " + p.own + " is not delegated to the user: pod doctor --check delegation explains"
@@ -152,4 +155,30 @@ func (p cgroupPlan) noSwapLimit() bool {
 	}
 	dir := filepath.Join(cgroupRoot, p.own)
 	return !missing(filepath.Join(dir, "memory.max")) && missing(filepath.Join(dir, "memory.swap.max"))
+}
+
+// noIOWeight says that the kernel gives block I/O no weight. The cgroup asked is
+// one that has the controller io.
+func (p cgroupPlan) noIOWeight() bool {
+	if !slices.Contains(p.controllers, "io") {
+		return true
+	}
+	dir := p.delegated
+	if missing(filepath.Join(dir, "io.stat")) {
+		dir = filepath.Join(cgroupRoot, p.own)
+	}
+	return !missing(filepath.Join(dir, "io.max")) &&
+		missing(filepath.Join(dir, "io.weight")) && missing(filepath.Join(dir, "io.bfq.weight"))
+}
+
+// blockDevices finds the numbers of block devices; what is none is left out.
+func blockDevices(paths []string) map[string]specgen.DeviceNumber {
+	numbers := make(map[string]specgen.DeviceNumber, len(paths))
+	for _, path := range paths {
+		var st unix.Stat_t
+		if unix.Stat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFBLK {
+			numbers[path] = specgen.DeviceNumber{Major: int64(unix.Major(st.Rdev)), Minor: int64(unix.Minor(st.Rdev))}
+		}
+	}
+	return numbers
 }

@@ -60,7 +60,7 @@ func (e *Engine) facts(ctx context.Context, c *state.Container, l *launch) (spec
 		CgroupsPath: e.cgroupsPath(c), NetNS: l.netns, Hostname: e.hostname(c),
 		Binds: l.binds, Volumes: map[string]string{}, InitPath: initInside,
 		SingleID: e.Session.SingleID, OOMScoreAdj: oomScore(), NoMqueue: missing("/dev/mqueue"),
-		NoSwapLimit: plan.noSwapLimit(),
+		NoSwapLimit: plan.noSwapLimit(), NoIOWeight: plan.noIOWeight(), BlockDevices: blockDevices(s.Resources.BlockDevices()),
 	}
 	for _, m := range s.Storage.Mounts {
 		if m.Type == "volume" {

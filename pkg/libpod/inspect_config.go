@@ -105,9 +105,11 @@ func (in *inspection) host() InspectHost {
 		Tmpfs: map[string]string{}, Binds: []string{}, ShmSize: r.ShmSize, Runtime: "oci",
 		CPUShares: r.CPUShares, Memory: r.Memory, CgroupParent: r.CgroupParent, CPUPeriod: r.CPUPeriod, CPUQuota: r.CPUQuota,
 		CPUSetCPUs: r.CPUSetCPUs, CPUSetMems: r.CPUSetMems, MemoryReservation: r.MemoryReservation, MemorySwap: r.MemorySwap,
-		BlkioWeightDevice: []InspectWeight{}, BlkioDeviceReadBps: []InspectRate{}, BlkioDeviceWriteBps: []InspectRate{},
-		BlkioDeviceReadIOps: []InspectRate{}, BlkioDeviceWriteIOps: []InspectRate{},
-		Devices: in.devices(), Init: s.Process.Init, PidsLimit: in.pids(), Ulimits: in.ulimits(), CgroupConf: map[string]string{},
+		BlkioWeight: r.BlkioWeight, BlkioWeightDevice: []InspectWeight{},
+		BlkioDeviceReadBps: rates(r.DeviceReadBps), BlkioDeviceWriteBps: rates(r.DeviceWriteBps),
+		BlkioDeviceReadIOps: rates(r.DeviceReadIOps), BlkioDeviceWriteIOps: rates(r.DeviceWriteIOps),
+		CPURealtimePeriod: r.CPURTPeriod, CPURealtimeRuntime: r.CPURTRuntime, OomKillDisable: r.OOMKillDisable,
+		Devices: in.devices(), Init: s.Process.Init, PidsLimit: in.pids(), Ulimits: in.ulimits(), CgroupConf: orEmpty(r.CgroupConf),
 	}
 	h.CapAdd, h.CapDrop = in.capChanges()
 	if h.ShmSize == 0 {
@@ -119,6 +121,12 @@ func (in *inspection) host() InspectHost {
 	}
 	if r.Memory > 0 && r.MemorySwap == 0 {
 		h.MemorySwap = 2 * r.Memory
+	}
+	if r.MemorySwappiness != nil {
+		h.MemorySwappiness = int64(*r.MemorySwappiness) //nolint:gosec // at most 100
+	}
+	for _, d := range r.BlkioWeightDevice {
+		h.BlkioWeightDevice = append(h.BlkioWeightDevice, InspectWeight{Path: d.Path, Weight: uint16(d.Rate)}) //nolint:gosec // at most 1000
 	}
 	if s.Process.OOMScoreAdj != nil {
 		h.OomScoreAdj = *s.Process.OOMScoreAdj
@@ -203,6 +211,15 @@ func (in *inspection) ulimits() []InspectUlimit {
 		limits = append(limits, InspectUlimit{Name: l.Type, Soft: limitOf(l.Soft), Hard: limitOf(l.Hard)})
 	}
 	return limits
+}
+
+// rates shows the bounds of block devices.
+func rates(list []specgen.DeviceRate) []InspectRate {
+	shown := []InspectRate{}
+	for _, d := range list {
+		shown = append(shown, InspectRate{Path: d.Path, Rate: d.Rate})
+	}
+	return shown
 }
 
 // limitOf shows no limit as -1.

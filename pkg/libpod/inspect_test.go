@@ -301,7 +301,7 @@ func TestRestingSpec(t *testing.T) {
 			if spec.Process == nil || spec.Linux == nil {
 				t.Fatal("incomplete")
 			}
-			if c.Spec.Resources != before && name == "limits without controllers" {
+			if !reflect.DeepEqual(c.Spec.Resources, before) && name == "limits without controllers" {
 				t.Fatal("the record was changed")
 			}
 		})

@@ -124,29 +124,6 @@ type Security struct {
 	Ulimits []string `json:"ulimits,omitempty"`
 }
 
-// Resources are limits. What the user did not ask for is zero.
-type Resources struct {
-	// Memory, MemoryReservation and MemorySwap in bytes; swap -1 is unlimited.
-	Memory            int64 `json:"memory,omitempty"`
-	MemoryReservation int64 `json:"memory_reservation,omitempty"`
-	MemorySwap        int64 `json:"memory_swap,omitempty"`
-	// CPUs is a number of processors, kept exact as period and quota too.
-	CPUs       float64 `json:"cpus,omitempty"`
-	CPUPeriod  uint64  `json:"cpu_period,omitempty"`
-	CPUQuota   int64   `json:"cpu_quota,omitempty"`
-	CPUShares  uint64  `json:"cpu_shares,omitempty"`
-	CPUSetCPUs string  `json:"cpuset_cpus,omitempty"`
-	CPUSetMems string  `json:"cpuset_mems,omitempty"`
-	// PidsLimit nil means the default; 0 and -1 mean none.
-	PidsLimit *int64 `json:"pids_limit,omitempty"`
-	// ShmSize of /dev/shm in bytes; 0 means 64 MiB.
-	ShmSize int64 `json:"shm_size,omitempty"`
-	// CgroupParent is a cgroup path or slice.
-	CgroupParent string `json:"cgroup_parent,omitempty"`
-	// Cgroups is enabled (""), disabled, no-conmon or split.
-	Cgroups string `json:"cgroups,omitempty"`
-}
-
 // Spaces are the namespaces: "" (default), "private", "host", "container:ID" or
 // "ns:PATH"; IPC also "none" and "shareable".
 type Spaces struct {
@@ -294,6 +271,10 @@ type Facts struct {
 	NoMqueue bool
 	// NoSwapLimit: the kernel does not account swap (no memory.swap.max).
 	NoSwapLimit bool
+	// NoIOWeight: the kernel shares block I/O by no weight (no io.weight).
+	NoIOWeight bool
+	// BlockDevices are the block devices that limits name, by their path.
+	BlockDevices map[string]DeviceNumber
 	// CgroupV2 says whether /sys/fs/cgroup is unified.
 	CgroupV2 bool
 	// NetNS is the path of the network namespace; "host" means none is made,

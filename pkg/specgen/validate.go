@@ -3,7 +3,6 @@ package specgen
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net/netip"
 	"path"
 	"slices"
@@ -11,8 +10,6 @@ import (
 )
 
 const (
-	// minMemory is the least limit with which a runtime can start anything.
-	minMemory = 6 << 20
 	// maxHostname is the kernel's __NEW_UTS_LEN.
 	maxHostname = 64
 )
@@ -68,7 +65,7 @@ func (c *Container) validateTogether() error {
 		return errors.New("--rm and --health-on-failure=restart exclude each other: a container that is removed cannot be restarted")
 	}
 	if c.Resources.Cgroups == "disabled" {
-		if used := c.limitFlags(); len(used) > 0 {
+		if used := c.Resources.limitFlags(); len(used) > 0 {
 			return fmt.Errorf("%s needs a cgroup: it cannot be used with --cgroups=disabled", used[0].flag)
 		}
 	}
@@ -204,55 +201,6 @@ func (s *Security) validateDevices() error {
 		if _, err := ParseUlimit(u); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func (r *Resources) validate() error {
-	for _, m := range []struct {
-		flag  string
-		bytes int64
-	}{{"--memory", r.Memory}, {"--memory-reservation", r.MemoryReservation}, {"--shm-size", r.ShmSize}} {
-		if m.bytes < 0 {
-			return fmt.Errorf("%s must not be negative", m.flag)
-		}
-	}
-	switch {
-	case r.Memory > 0 && r.Memory < minMemory:
-		return errors.New("--memory must be at least 6m")
-	case r.MemorySwap < -1:
-		return errors.New("--memory-swap must be a size, or -1 for no limit")
-	case r.MemorySwap != 0 && r.Memory == 0:
-		return errors.New("--memory-swap needs --memory: it limits memory and swap together")
-	case r.MemorySwap > 0 && r.MemorySwap < r.Memory:
-		return errors.New("--memory-swap must not be below --memory: it limits memory and swap together")
-	case r.Memory > 0 && r.MemoryReservation > r.Memory:
-		return errors.New("--memory-reservation must not be above --memory")
-	case r.CPUs < 0 || (r.CPUs > 0 && r.CPUs < 0.01) || r.CPUs > 1<<20 || math.IsNaN(r.CPUs):
-		return errors.New("--cpus must be at least 0.01")
-	case r.CPUs > 0 && (r.CPUPeriod > 0 || r.CPUQuota != 0):
-		return errors.New("--cpus excludes --cpu-period and --cpu-quota")
-	case r.CPUPeriod > 0 && (r.CPUPeriod < 1000 || r.CPUPeriod > 1000000):
-		return errors.New("--cpu-period must be from 1000 to 1000000 microseconds")
-	case r.CPUQuota < -1 || (r.CPUQuota > 0 && r.CPUQuota < 1000):
-		return errors.New("--cpu-quota must be at least 1000 microseconds")
-	case r.CPUShares == 1 || r.CPUShares > 262144:
-		return errors.New("--cpu-shares must be from 2 to 262144")
-	case r.PidsLimit != nil && *r.PidsLimit < -1:
-		return errors.New("--pids-limit must be a number, or -1 for no limit")
-	}
-	for _, set := range []struct{ flag, value string }{{"--cpuset-cpus", r.CPUSetCPUs}, {"--cpuset-mems", r.CPUSetMems}} {
-		if strings.Trim(set.value, "0123456789,-") != "" {
-			return fmt.Errorf("%s %q must be a list as 0-3,5", set.flag, set.value)
-		}
-	}
-	switch r.Cgroups {
-	case "", "enabled", "disabled", "no-conmon", "split":
-	default:
-		return fmt.Errorf("invalid --cgroups %q: it must be enabled, disabled, no-conmon or split", r.Cgroups)
-	}
-	if hasControl(r.CgroupParent) || slices.Contains(strings.Split(r.CgroupParent, "/"), "..") {
-		return fmt.Errorf("invalid --cgroup-parent %q", r.CgroupParent)
 	}
 	return nil
 }

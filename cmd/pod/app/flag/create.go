@@ -43,7 +43,6 @@ type CreateOptions struct {
 	readOnlyTmpfs      bool
 	stopTimeout        uint
 	oomScoreAdj        int
-	pidsLimit          int64
 	retry              uint
 	network            bool
 	health             *HealthOptions
@@ -87,7 +86,7 @@ func Create(fs *pflag.FlagSet, c *specgen.Container) *CreateOptions {
 	process(fs, &c.Process, o)
 	environment(fs, &c.Process, o)
 	security(fs, &c.Security, o)
-	resources(fs, &c.Resources, o)
+	resources(fs, &c.Resources)
 	spaces(fs, c)
 	network(fs, &c.Network, o)
 	storage(fs, &c.Storage)
@@ -95,11 +94,8 @@ func Create(fs *pflag.FlagSet, c *specgen.Container) *CreateOptions {
 	image(fs, o)
 	o.health = Health(fs, &c.Health)
 	Unsupported(fs,
-		"blkio-weight", "blkio-weight-device", "cgroup-conf", "chrootdirs", "cpu-rt-period", "cpu-rt-runtime",
-		"decryption-key", "device-read-bps", "device-read-iops", "device-write-bps", "device-write-iops",
-		"disable-content-trust", "env-merge", "gidmap", "gpus", "group-entry", "hosts-file", "hostuser",
-		"init-ctr", "ip", "ip6", "kernel-memory", "mac-address", "memory-swappiness",
-		"network-alias", "oom-kill-disable", "passwd-entry", "personality", "pod",
+		"chrootdirs", "decryption-key", "disable-content-trust", "env-merge", "gidmap", "gpus", "group-entry", "hosts-file",
+		"hostuser", "init-ctr", "ip", "ip6", "kernel-memory", "mac-address", "network-alias", "passwd-entry", "personality", "pod",
 		"pod-id-file", "rdt-class", "requires", "sdnotify", "seccomp-policy", "secret", "shm-size-systemd",
 		"signature-policy", "subgidname", "subuidname", "systemd", "uidmap")
 	return o
@@ -182,40 +178,6 @@ func security(fs *pflag.FlagSet, s *specgen.Security, o *CreateOptions) {
 	fs.StringArrayVar(&s.Devices, "device", nil, "Add a host device to the container: HOST[:CONTAINER][:rwm]")
 	fs.StringSliceVar(&s.DeviceCgroupRules, "device-cgroup-rule", nil, "Add a rule to the cgroup allowed devices list")
 	fs.StringSliceVar(&s.Ulimits, "ulimit", nil, "Ulimit options: NAME=SOFT[:HARD], or 'host'")
-}
-
-// Limits adds the limits that create, run and clone share.
-func Limits(fs *pflag.FlagSet, r *specgen.Resources) {
-	fs.VarP(&value{kind: "string", read: size(&r.Memory)}, "memory", "m", "Memory limit (`<number>[<unit>]`)")
-	parsed(fs, "memory-reservation", "", "Memory soft limit (`<number>[<unit>]`)", size(&r.MemoryReservation))
-	parsed(fs, "memory-swap", "", "Swap limit equal to memory plus swap: '-1' to enable unlimited swap", func(s string) (err error) {
-		if s == "-1" {
-			r.MemorySwap = -1
-			return nil
-		}
-		r.MemorySwap, err = specgen.ParseSize(s)
-		return err
-	})
-	fs.Float64Var(&r.CPUs, "cpus", 0, "Number of CPUs")
-	fs.Uint64Var(&r.CPUPeriod, "cpu-period", 0, "Limit the CPU CFS (Completely Fair Scheduler) period")
-	fs.Int64Var(&r.CPUQuota, "cpu-quota", 0, "Limit the CPU CFS (Completely Fair Scheduler) quota")
-	fs.Uint64VarP(&r.CPUShares, "cpu-shares", "c", 0, "CPU shares (relative weight)")
-	fs.StringVar(&r.CPUSetCPUs, "cpuset-cpus", "", "CPUs in which to allow execution (0-3, 0,1)")
-	fs.StringVar(&r.CPUSetMems, "cpuset-mems", "", "Memory nodes (MEMs) in which to allow execution (0-3, 0,1)")
-}
-
-func resources(fs *pflag.FlagSet, r *specgen.Resources, o *CreateOptions) {
-	Limits(fs, r)
-	fs.Int64Var(&o.pidsLimit, "pids-limit", 0, "Tune container pids limit (set -1 for unlimited)")
-	parsed(fs, "shm-size", "65536k", "Size of /dev/shm (`<number>[<unit>]`)", size(&r.ShmSize))
-	parsed(fs, "cgroups", "enabled", "Control container cgroup configuration: enabled, disabled, no-conmon or split", func(s string) error {
-		r.Cgroups = s
-		if s == "enabled" {
-			r.Cgroups = ""
-		}
-		return nil
-	})
-	fs.StringVar(&r.CgroupParent, "cgroup-parent", "", "Optional parent cgroup for the container")
 }
 
 func spaces(fs *pflag.FlagSet, c *specgen.Container) {

@@ -76,9 +76,6 @@ func (o *CreateOptions) pointers(c *specgen.Container) {
 	if o.fs.Changed("oom-score-adj") {
 		c.Process.OOMScoreAdj = &o.oomScoreAdj
 	}
-	if o.fs.Changed("pids-limit") {
-		c.Resources.PidsLimit = &o.pidsLimit
-	}
 	if o.fs.Changed("read-only-tmpfs") {
 		c.Security.ReadOnlyTmpfs = &o.readOnlyTmpfs
 	}
