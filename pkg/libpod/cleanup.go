@@ -267,7 +267,7 @@ func (e *Engine) settleOnce(ctx context.Context, id string) (*state.Container, e
 	case state.PhaseCleaning:
 	case state.PhaseRunning, state.PhasePaused, state.PhaseCreated:
 		if c.Run.Init.Alive() {
-			return c, nil
+			return c, e.settlePause(ctx, c)
 		}
 	}
 	// The end was seen by nobody, or not dealt with. Conmon notes the code
@@ -282,6 +282,22 @@ func (e *Engine) settleOnce(ctx context.Context, id string) (*state.Container, e
 		return nil, state.ErrNoContainer{Name: id}
 	}
 	return c, nil
+}
+
+// settlePause lets a container go on that a killed process had paused to read it.
+func (e *Engine) settlePause(ctx context.Context, c *state.Container) error {
+	if c.Run.Owner.PID == 0 || c.Run.Phase == state.PhaseCreated || ownedBy(c.Run.Owner) {
+		return nil
+	}
+	runtime, err := e.runtime(c.Spec.Runtime)
+	if err != nil {
+		return err
+	}
+	if err := runtime.Resume(ctx, c.ID); err != nil && c.Run.Phase == state.PhasePaused {
+		return err // before that phase it may not have come to the pause
+	}
+	c.Run.Phase, c.Run.Owner = state.PhaseRunning, process.ID{}
+	return e.state.SetRun(ctx, c.ID, c.Run)
 }
 
 // settleStart undoes a start that was killed on its way. A container that was

@@ -243,6 +243,14 @@ func (e *Engine) sweepLayers(ctx context.Context, store *storage.Store) error {
 			for id := range ids {
 				known[storage.LayerID(id)] = true
 			}
+			// A commit that is under way holds a lock for its layer.
+			locks, lockErr := e.state.LockNames()
+			listErr = errors.Join(listErr, lockErr)
+			for _, name := range locks {
+				if len(name) == idLength {
+					known[storage.LayerID(name)] = true
+				}
+			}
 		}
 		return listErr != nil || known[layer]
 	})

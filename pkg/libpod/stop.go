@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/rootless-pod/pod/internal/process"
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/ociruntime"
@@ -209,6 +210,11 @@ func (e *Engine) Restart(ctx context.Context, nameOrID string, timeout *uint) (*
 
 // Pause freezes a container; Unpause lets it go on.
 func (e *Engine) Pause(ctx context.Context, nameOrID string, pause bool) (*state.Container, error) {
+	return e.freeze(ctx, nameOrID, pause, process.ID{})
+}
+
+// freeze is Pause by a process, if one is named, which will let it go on.
+func (e *Engine) freeze(ctx context.Context, nameOrID string, pause bool, owner process.ID) (*state.Container, error) {
 	c, lock, err := e.lockContainer(ctx, nameOrID)
 	if err != nil {
 		return nil, err
@@ -232,10 +238,16 @@ func (e *Engine) Pause(ctx context.Context, nameOrID string, pause bool) (*state
 	if !pause {
 		freeze = runtime.Resume
 	}
-	if err := freeze(ctx, c.ID); err != nil {
+	if pause && owner.PID != 0 { // first the note that it is not for ever
+		c.Run.Owner = owner
+		if err := e.state.SetRun(ctx, c.ID, c.Run); err != nil {
+			return nil, err
+		}
+	}
+	if err := step.Do(ctx, verb, func() error { return freeze(ctx, c.ID) }); err != nil {
 		return nil, err
 	}
-	c.Run.Phase = phase
+	c.Run.Phase, c.Run.Owner = phase, owner
 	if err := e.state.SetRun(ctx, c.ID, c.Run); err != nil {
 		return nil, err
 	}

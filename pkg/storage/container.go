@@ -223,7 +223,8 @@ func (s *Store) DeleteLayer(ctx context.Context, layer string) error {
 		return fmt.Errorf("layer %s was not made by pod", layer)
 	}
 	err := s.store.DeleteLayer(layer)
-	if err == nil || errors.Is(err, cstorage.ErrLayerUnknown) || errors.Is(err, cstorage.ErrNotALayer) {
+	if err == nil || errors.Is(err, cstorage.ErrLayerUnknown) || errors.Is(err, cstorage.ErrNotALayer) ||
+		errors.Is(err, cstorage.ErrLayerUsedByImage) { // a commit has come to its end
 		return nil
 	}
 	return translate("delete layer", layer, err)

@@ -27,7 +27,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		},
 	}
 	both := []func(*cli.App) *cobra.Command{
-		newAttach, newCp, newCreate, newDebug, newExec, newExport, newInit, newKill, newLogs, newMount, newPause, newPort, newRename, newRestart,
+		newAttach, newCommit, newCp, newCreate, newDebug, newExec, newExport, newInit, newKill, newLogs, newMount, newPause, newPort, newRename, newRestart,
 		newRm, newRun, newStart, newStop, newTop, newUnmount, newUnpause, newWait,
 	}
 	var aliases []*cobra.Command
