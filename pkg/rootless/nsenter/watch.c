@@ -28,6 +28,7 @@
 
 static struct pod_job *jobs;
 static size_t count;
+static int jobs_watch; // of the directory
 
 int64_t pod_boottime(void)
 {
@@ -175,6 +176,19 @@ static void start(struct pod_job *job, int64_t now)
 	job->due = now + SECOND;
 }
 
+// retire removes the file of a rotation that has ended, unless it is a newer one.
+static void retire(struct pod_job *job)
+{
+	struct stat st;
+	job->present = false;
+	if (renameat(pod_jobs_dir, job->name, pod_runs_dir, job->name) != 0)
+		return;
+	if (fstatat(pod_runs_dir, job->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == job->file.inode)
+		unlinkat(pod_runs_dir, job->name, 0);
+	else
+		pod_job_unclaim(job->name);
+}
+
 static void turn(struct pod_job *job, int64_t now)
 {
 	int64_t wait = pod_rotation_turn(job->rotation);
@@ -182,8 +196,7 @@ static void turn(struct pod_job *job, int64_t now)
 		job->due = now + wait;
 		return;
 	}
-	unlinkat(pod_jobs_dir, job->name, 0);
-	job->present = false;
+	retire(job);
 }
 
 // work starts what is due and returns when the next job is, 0 for never.
@@ -232,9 +245,26 @@ static void set_timer(int fd, int64_t due)
 	timerfd_settime(fd, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
+// read_notes reads what happened to the directory, and to logs. It returns false
+// when the directory is gone.
+static bool read_notes(void)
+{
+	char buf[4096] __attribute__((aligned(8)));
+	for (ssize_t n; pod_notes >= 0 && (n = read(pod_notes, buf, sizeof buf)) > 0;)
+		for (char *p = buf; p < buf + n; p += sizeof(struct inotify_event) + ((struct inotify_event *)p)->len) {
+			const struct inotify_event *event = (struct inotify_event *)p;
+			if (event->wd == jobs_watch && event->mask & (IN_DELETE_SELF | IN_IGNORED | IN_UNMOUNT))
+				return false;
+			for (size_t i = 0; i < count; i++)
+				if (pod_rotation_noted(jobs[i].rotation, event->wd))
+					jobs[i].due = 0;
+		}
+	return true;
+}
+
 // wait_for sleeps until something happens. It returns false when the directory is
 // gone.
-static bool wait_for(int notes, int timer, int64_t due)
+static bool wait_for(int timer, int64_t due)
 {
 	static struct pollfd *fds;
 	char buf[4096] __attribute__((aligned(8)));
@@ -242,8 +272,8 @@ static bool wait_for(int notes, int timer, int64_t due)
 	if (more == NULL)
 		return sleep(1) == 0; // the next round tries again
 	fds = more;
-	bool blind = notes < 0;
-	fds[0] = (struct pollfd){.fd = notes, .events = POLLIN};
+	bool blind = pod_notes < 0;
+	fds[0] = (struct pollfd){.fd = pod_notes, .events = POLLIN};
 	fds[1] = (struct pollfd){.fd = timer, .events = POLLIN};
 	for (size_t i = 0; i < count; i++) {
 		fds[i + 2] = (struct pollfd){.fd = jobs[i].pidfd, .events = POLLIN};
@@ -257,11 +287,7 @@ static bool wait_for(int notes, int timer, int64_t due)
 			ended(&jobs[i]);
 	if (fds[1].revents != 0)
 		(void)!read(timer, buf, sizeof buf);
-	for (ssize_t n; notes >= 0 && (n = read(notes, buf, sizeof buf)) > 0;)
-		for (char *p = buf; p < buf + n; p += sizeof(struct inotify_event) + ((struct inotify_event *)p)->len)
-			if (((struct inotify_event *)p)->mask & (IN_DELETE_SELF | IN_IGNORED | IN_UNMOUNT))
-				return false;
-	return true;
+	return read_notes();
 }
 
 // idle tells whether there is nothing left to do. A job that is written now
@@ -330,14 +356,15 @@ void pod_watch(int argc, char **argv)
 		_exit(1);
 	mkdirat(pod_jobs_dir, RUNS, 0700);
 	pod_runs_dir = openat(pod_jobs_dir, RUNS, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	int notes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	pod_notes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	int timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (pod_runs_dir < 0 || timer < 0)
 		_exit(1);
 	// Without inotify (a user has few) the directory is looked at each second.
-	if (notes >= 0 && inotify_add_watch(notes, argv[2], IN_MOVED_TO | IN_DELETE | IN_DELETE_SELF) < 0) {
-		close(notes);
-		notes = -1;
+	jobs_watch = inotify_add_watch(pod_notes, argv[2], IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF);
+	if (pod_notes >= 0 && jobs_watch < 0) {
+		close(pod_notes);
+		pod_notes = -1;
 	}
 	adopt_noted();
 	each(pod_runs_dir, adopt);
@@ -347,7 +374,7 @@ void pod_watch(int argc, char **argv)
 		int64_t due = work();
 		if (idle())
 			break;
-		if (!wait_for(notes, timer, due))
+		if (!wait_for(timer, due))
 			break;
 	} while (true);
 	_exit(0);

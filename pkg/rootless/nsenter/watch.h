@@ -69,4 +69,9 @@ bool pod_rotation_field(struct pod_rotation *rotation, const char *key, const ch
 int64_t pod_rotation_turn(struct pod_rotation *rotation);
 void pod_rotation_free(struct pod_rotation *rotation);
 
+// pod_notes is the watcher's inotify descriptor, -1 without. A rotation may add
+// watches; pod_rotation_noted takes their events, and returns whether it is its.
+extern int pod_notes;
+bool pod_rotation_noted(struct pod_rotation *rotation, int wd);
+
 #endif
