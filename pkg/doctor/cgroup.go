@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/rootless-pod/pod/internal/shellword"
 )
 
 const cgroupRoot = "/sys/fs/cgroup"
@@ -75,7 +77,7 @@ func checkDelegation(_ context.Context, h *Host) Result {
 				because("containers get no cgroups of their own: no limits, no pause")
 			if h.systemd() {
 				return r.mend("log in through systemd (see the check bus); as root for always: loginctl enable-linger %s", h.User).
-					asRoot("loginctl enable-linger " + quote(h.User))
+					asRoot("loginctl enable-linger " + shellword.Quote(h.User))
 			}
 			return r.mend("as root: make a cgroup, chown it and its cgroup.procs and cgroup.subtree_control to %s, and start the session in it", h.User)
 		}

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-pod/pod/internal/shellword"
 )
 
 func deviceChecks() []Check {
@@ -132,7 +134,7 @@ func deviceRemedy(r Result, err error, node, module, number string) Result {
 		fmt.Sprintf("[ -c %s ] || { mkdir -p %s && mknod %s c %s; }", node, filepath.Dir(node), node, number),
 		"chmod 0666 "+node,
 		"mkdir -p /etc/udev/rules.d",
-		fmt.Sprintf("printf '%%s\\n' %s >/etc/udev/rules.d/90-pod-%s.rules", quote(rule), module))
+		fmt.Sprintf("printf '%%s\\n' %s >/etc/udev/rules.d/90-pod-%s.rules", shellword.Quote(rule), module))
 	if errors.Is(err, fs.ErrPermission) {
 		return r.mend("as root: chmod 0666 %s, and a udev rule for the next boot", node)
 	}

@@ -174,14 +174,3 @@ func warn(format string, args ...any) Result {
 func fail(format string, args ...any) Result {
 	return Result{Status: Fail, Found: fmt.Sprintf(format, args...)}
 }
-
-// quote makes a word of a POSIX shell.
-func quote(s string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:=@%,", r)
-	}
-	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}

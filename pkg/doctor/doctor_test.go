@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-pod/pod/internal/shellword"
 	"github.com/rootless-pod/pod/pkg/rootless"
 )
 
@@ -405,22 +406,13 @@ func TestHangingCheck(t *testing.T) {
 	}
 }
 
-func TestQuote(t *testing.T) {
-	t.Parallel()
-	for in, want := range map[string]string{"": "''", "/a/b-c": "/a/b-c", "it's": `'it'\''s'`, "$(x)": "'$(x)'", "a b": "'a b'"} {
-		if got := quote(in); got != want {
-			t.Errorf("quote(%q) = %s, want %s", in, got, want)
-		}
-	}
-}
-
 func TestMend(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "it's open")
 	if err := os.Mkdir(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	r := warn("open").asUser("chmod 700 " + quote(dir))
+	r := warn("open").asUser("chmod 700 " + shellword.Quote(dir))
 	if err := Mend(t.Context(), r.Fix); err != nil {
 		t.Fatal(err)
 	}

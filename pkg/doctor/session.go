@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"time"
+
+	"github.com/rootless-pod/pod/internal/shellword"
 )
 
 func sessionChecks() []Check {
@@ -36,7 +38,7 @@ func checkRunDir(_ context.Context, h *Host) Result {
 		problem = fmt.Sprintf("%s belongs to uid %d", dir, st.UID)
 	case st.Mode&0o077 != 0:
 		return warn("%s is open to others (mode %04o)", dir, st.Mode&0o7777).
-			because("other users could disturb containers").asUser("chmod 700 " + quote(dir))
+			because("other users could disturb containers").asUser("chmod 700 " + shellword.Quote(dir))
 	}
 	if problem == "" {
 		if info, err := h.Kernel.Statfs(dir); err == nil && info.Type != "tmpfs" {
@@ -70,10 +72,10 @@ func (h *Host) fallbackRunDir(problem string) Result {
 		}
 	case !st.isDir() || st.UID != h.UID:
 		return fail("%s, and %s is not a directory of %s", problem, dir, h.User).
-			because("somebody else made it; pod does not use it").mend("as root: rm -r %s; or %s", dir, login).asRoot("rm -rf " + quote(dir))
+			because("somebody else made it; pod does not use it").mend("as root: rm -r %s; or %s", dir, login).asRoot("rm -rf " + shellword.Quote(dir))
 	case st.Mode&0o077 != 0:
 		return fail("%s, and %s is open to others (mode %04o)", problem, dir, st.Mode&0o7777).
-			because("pod does not use it like that").asUser("chmod 700 " + quote(dir))
+			because("pod does not use it like that").asUser("chmod 700 " + shellword.Quote(dir))
 	}
 	return warn("%s", problem).because("%s is used, and containers started in a login session are not seen from here", dir).mend("%s", login)
 }
@@ -114,7 +116,7 @@ func checkLinger(_ context.Context, h *Host) Result {
 	}
 	return warn("not enabled for %s", h.User).
 		because("containers end when %s logs out for the last time, and none start at boot", h.User).
-		asUser("loginctl enable-linger " + quote(h.User))
+		asUser("loginctl enable-linger " + shellword.Quote(h.User))
 }
 
 func checkClock(_ context.Context, h *Host) Result {

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-pod/pod/internal/shellword"
 )
 
 // reserveSize is that of the file which pod gives up when the disk is full.
@@ -127,7 +129,7 @@ func checkState(ctx context.Context, h *Host) Result {
 	}
 	if st, err := h.Kernel.Stat(dir); err == nil && st.Mode&0o077 != 0 {
 		return warn("%s is open to others (mode %04o)", dir, st.Mode&0o7777).because("records hold environments, and so secrets").
-			asUser("chmod 700 " + quote(dir))
+			asUser("chmod 700 " + shellword.Quote(dir))
 	}
 	if err := h.Kernel.QuickCheck(ctx, h.GraphRoot); err != nil {
 		return fail("%s is damaged or cannot be read", file).because("%v", err).

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-pod/pod/internal/shellword"
 )
 
 // wantedIDs is what an ordinary image needs, and what distributions give.
@@ -82,7 +84,7 @@ func checkAppArmor(ctx context.Context, h *Host) Result {
 	}
 	words := make([]string, 0, len(profile))
 	for _, line := range profile {
-		words = append(words, quote(line))
+		words = append(words, shellword.Quote(line))
 	}
 	return fail("kernel.apparmor_restrict_unprivileged_userns is 1").
 		because("a program without a profile gets no rights in its user namespaces, and %s has none", h.Program).
@@ -158,7 +160,7 @@ func checkSubIDs(ctx context.Context, h *Host) Result {
 	myUIDs, myGIDs := h.count(uids), h.count(gids)
 	free := freeRange(uids, gids)
 	add := func(r Result) Result {
-		user := quote(h.User)
+		user := shellword.Quote(h.User)
 		first, _, _ := strings.Cut(free, "-")
 		var commands []string
 		for _, f := range []struct {
@@ -167,7 +169,7 @@ func checkSubIDs(ctx context.Context, h *Host) Result {
 		}{{"/etc/subuid", "--add-subuids", myUIDs}, {"/etc/subgid", "--add-subgids", myGIDs}} {
 			if f.have < wantedIDs {
 				line := fmt.Sprintf("%s:%s:%d", h.User, first, wantedIDs)
-				commands = append(commands, fmt.Sprintf("grep -qsx %s %s || usermod %s %s %s", quote(line), f.path, f.option, free, user))
+				commands = append(commands, fmt.Sprintf("grep -qsx %s %s || usermod %s %s %s", shellword.Quote(line), f.path, f.option, free, user))
 			}
 		}
 		return r.asRoot(commands...).
@@ -299,7 +301,7 @@ func (h *Host) checkMapper(path string) *Result {
 	case !setuid && !h.Kernel.FileCaps(path):
 		bad = warn("%s has neither its setuid bit nor file capabilities", path).
 			because("it may map no sub-ids then: containers have one id only").
-			asRoot("chown root:root "+quote(path), "chmod u+s "+quote(path)).mend("as root: chmod u+s %s; then: pod system migrate", path)
+			asRoot("chown root:root "+shellword.Quote(path), "chmod u+s "+shellword.Quote(path)).mend("as root: chmod u+s %s; then: pod system migrate", path)
 	case fsErr == nil && has(fsInfo.Flags, "nosuid"):
 		bad = warn("%s is on a file system mounted nosuid", path).
 			because("its setuid bit has no effect: containers have one id only").
@@ -329,7 +331,7 @@ func checkKept(ctx context.Context, h *Host) Result {
 		because("they were made before the sub-ids of today").
 		mend("pod system migrate (it stops the running containers)")
 	if others == 0 {
-		r.Fix = &Fix{Commands: []string{quote(h.Program) + " system migrate"}}
+		r.Fix = &Fix{Commands: []string{shellword.Quote(h.Program) + " system migrate"}}
 	}
 	return r
 }

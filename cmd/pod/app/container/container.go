@@ -29,6 +29,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 	both := []func(*cli.App) *cobra.Command{
 		newAttach, newCommit, newCp, newCreate, newDebug, newExec, newExport, newInit, newKill, newLogs, newMount, newPause, newPort, newRename, newRestart,
 		newRm, newRun, newStart, newStop, newTop, newUnmount, newUnpause, newWait,
+		newWhy,
 	}
 	var aliases []*cobra.Command
 	for _, make := range both {
