@@ -58,6 +58,9 @@ func (c *Conn) StartTimer(ctx context.Context, t Timer) error {
 		// What the command has started (a container's monitor, its network) is to
 		// go on after it.
 		{"KillMode", dbus.MakeVariant("process")},
+		// A command that was killed has not done its work.
+		{"Restart", dbus.MakeVariant("on-abnormal")},
+		{"RestartUSec", dbus.MakeVariant(microseconds(time.Second))},
 		// Its time comes as often as it was asked to: each run starts the service.
 		{"StartLimitIntervalUSec", dbus.MakeVariant(uint64(0))},
 		{"CollectMode", dbus.MakeVariant("inactive-or-failed")},

@@ -18,8 +18,8 @@ import (
 )
 
 // Cleanup is what conmon's exit command does: it records the end of a container
-// and removes what the run needed, or the container if it is to go, or starts it
-// again if its policy says so. Of several callers the first does the work.
+// and removes what the run needed, or the container if it is to go, or has it
+// started again if its policy says so. Of several callers the first does the work.
 func (e *Engine) Cleanup(ctx context.Context, nameOrID string) error {
 	c, err := e.state.Lookup(ctx, nameOrID)
 	if err != nil {
@@ -33,21 +33,11 @@ func (e *Engine) Cleanup(ctx context.Context, nameOrID string) error {
 	if err != nil {
 		return err
 	}
-	c, err = e.settle(ctx, c.ID)
-	if err != nil {
-		e.unlock(lock)
-		var absent state.ErrNoContainer
-		if errors.As(err, &absent) {
-			return nil
-		}
+	defer e.unlock(lock)
+	if _, err := e.settle(ctx, c.ID); !isAbsent(err) {
 		return err
 	}
-	if c.Run != nil || c.Last == nil || !wantsRestart(c) {
-		e.unlock(lock)
-		return nil
-	}
-	e.unlock(lock)
-	return e.restartByPolicy(ctx, c)
+	return nil
 }
 
 // finish records the end of a run and removes what belonged to the run. c is
@@ -77,9 +67,10 @@ func (e *Engine) finish(ctx context.Context, c *state.Container) error {
 	}
 	c.Last, c.Run = x, nil
 	e.eventExit(ctx, c)
-	if c.Spec.Remove && !wantsRestart(c) {
+	if c.Spec.Remove {
 		return e.destroy(ctx, c, true)
 	}
+	e.planRestart(ctx, c)
 	return step.Do(ctx, "state.finish", func() error { return e.state.Finish(ctx, c.ID, *x) })
 }
 
@@ -163,6 +154,7 @@ func (e *Engine) endNetwork(ctx context.Context, c *state.Container) error {
 // destroy removes a container wholly: its run has been torn down or never was.
 // The record goes last, so that a kill in between leaves a row that says so.
 func (e *Engine) destroy(ctx context.Context, c *state.Container, volumes bool) error {
+	e.dropRestart(ctx, c)
 	c.Run = &state.Run{Phase: state.PhaseRemoving, Owner: process.Self(), Volumes: volumes}
 	if err := step.Do(ctx, "state.removing", func() error { return e.state.SetRun(ctx, c.ID, c.Run) }); err != nil {
 		return err
@@ -278,7 +270,7 @@ func (e *Engine) settleOnce(ctx context.Context, id string) (*state.Container, e
 	if err := e.finish(ctx, c); err != nil {
 		return nil, err
 	}
-	if c.Spec.Remove && !wantsRestart(c) {
+	if c.Spec.Remove {
 		return nil, state.ErrNoContainer{Name: id}
 	}
 	return c, nil

@@ -76,6 +76,9 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 		return nil, err
 	}
 	e.state = store
+	if err := e.timers().Resume(ctx); err != nil && opts.Warn != nil {
+		opts.Warn(err.Error())
+	}
 	return e, nil
 }
 

@@ -195,10 +195,7 @@ func byStartOnBoot(value string) (predicate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("filter should-start-on-boot=%s: use true or false", value)
 	}
-	return func(c *state.Container) bool {
-		boot := c.Spec.Restart == "always" || (c.Spec.Restart == "unless-stopped" && c.Wanted)
-		return boot == want
-	}, nil
+	return func(c *state.Container) bool { return StartsAtBoot(c) == want }, nil
 }
 
 func policyName(c *state.Container) string {

@@ -81,7 +81,10 @@ func (e *Engine) StartAttached(ctx context.Context, nameOrID string, a *AttachOp
 		e.unlock(lock)
 		return Outcome{}, improper("start", c.ID, c.Name, status, "wait, or unpause it")
 	}
-	c.Restarts = 0
+	if err := e.startedByUser(ctx, c); err != nil {
+		e.unlock(lock)
+		return Outcome{}, err
+	}
 	return e.foreground(ctx, c, lock, a, nil)
 }
 
@@ -190,9 +193,6 @@ func (e *Engine) awaitEnd(ctx context.Context, c *state.Container, out Outcome) 
 	}
 	if current.Last != nil && current.Run == nil {
 		out.Code = current.Last.Code
-		if wantsRestart(current) {
-			return out, e.restartByPolicy(ctx, current)
-		}
 	}
 	return out, nil
 }

@@ -62,8 +62,20 @@ func (e *Engine) Start(ctx context.Context, nameOrID string) (*state.Container, 
 	default:
 		return nil, improper("start", c.ID, c.Name, status, "wait, or unpause it")
 	}
-	c.Restarts = 0
+	if err := e.startedByUser(ctx, c); err != nil {
+		return nil, err
+	}
 	return c, e.start(ctx, c, nil)
+}
+
+// startedByUser begins the count of restarts anew.
+func (e *Engine) startedByUser(ctx context.Context, c *state.Container) error {
+	e.dropRestart(ctx, c)
+	if c.Restarts == 0 && c.QuickEnds == 0 {
+		return nil
+	}
+	c.Restarts, c.QuickEnds = 0, 0
+	return e.state.Update(ctx, c)
 }
 
 // start runs a rested container that is locked.

@@ -30,7 +30,8 @@ func (e *Engine) Stop(ctx context.Context, nameOrID string, timeout *uint) (*sta
 		e.unlock(lock)
 		return nil, improper("stop", c.ID, c.Name, status, "unpause it first")
 	default:
-		e.unlock(lock)
+		defer e.unlock(lock)
+		e.dropRestart(ctx, c)
 		return c, e.unwant(ctx, c)
 	}
 	err = e.markStopping(ctx, c)

@@ -16,8 +16,11 @@ func (e *Engine) timers() *timer.Timers {
 		Store: filepath.Base(e.paths.run), Self: e.Self[0], HostUID: e.Session.HostUID, RunBase: e.Session.RunBase,
 		Environ: os.Environ(),
 	}
-	if plan := e.cgroupPlan(); plan.shared != "" {
-		opts.Place = func(ctx context.Context, pid int) error { return e.supervise(ctx, plan.shared, pid) }
+	opts.Place = func(ctx context.Context, pid int) error {
+		if plan := e.cgroupPlan(); plan.shared != "" {
+			return e.supervise(ctx, plan.shared, pid)
+		}
+		return nil
 	}
 	return timer.New(opts)
 }

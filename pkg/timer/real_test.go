@@ -124,6 +124,16 @@ func TestSystemdEvery(t *testing.T) {
 	noUnits(t, timers, manager, "every")
 }
 
+func TestSystemdRunKilled(t *testing.T) {
+	t.Parallel()
+	timers, manager, dir := realTimers(t)
+	if err := timers.Set(context.Background(), Job{Name: "killed", Args: script(`[ -e was ] && echo again > out && exit; : > was; kill -9 $$`)}); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "it is tried again", func() bool { return read(dir, "out") == "again\n" })
+	noUnits(t, timers, manager, "killed")
+}
+
 func TestSystemdReplacedByItsOwnRun(t *testing.T) {
 	t.Parallel()
 	timers, manager, dir := realTimers(t)

@@ -18,7 +18,8 @@ import (
 )
 
 // Job runs a pod command later, in a process of its own; nothing of Go waits
-// for it. A run that is under way when its job is replaced or cleared goes on.
+// for it. A run that is under way when its job is replaced or cleared goes on;
+// one that was killed by a signal is tried again, so a run must be safe to repeat.
 type Job struct {
 	// Name is unique in a store: letters, digits, '_' and '-'.
 	Name string

@@ -34,6 +34,8 @@ type Container struct {
 	Last *Exit `json:"last,omitempty"`
 	// Restarts counts restarts by policy since the last start by a user.
 	Restarts int `json:"restarts,omitempty"`
+	// QuickEnds counts those of them that did not hold, in a row.
+	QuickEnds int `json:"quick_ends,omitempty"`
 	// AnonymousVolumes are volumes made for this container, removed with it.
 	AnonymousVolumes []string `json:"anonymous_volumes,omitempty"`
 	// Run is the state of the present run; nil when nothing of it runs.

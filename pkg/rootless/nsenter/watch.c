@@ -220,17 +220,24 @@ static int64_t work(void)
 // ended deals with the end of a job's process.
 static void ended(struct pod_job *job)
 {
-	waitpid(job->pid, NULL, WNOHANG); // fails for one that we adopted
+	int status = 0; // stays so for one that we adopted
+	waitpid(job->pid, &status, WNOHANG);
 	if (job->pidfd >= 0)
 		close(job->pidfd);
 	job->pid = 0;
 	job->pidfd = -1;
+	// A command that was killed has not done its work. A newer file of the job
+	// is not touched.
+	if (WIFSIGNALED(status))
+		pod_job_unclaim(job->name);
 	pod_run_forget(job->name);
 	// A file that came meanwhile has its own time.
 	job->present = pod_job_read(job, pod_jobs_dir);
 	if (job->present && job->every > 0 && pod_same_file(job->file, job->ran))
 		job->due = pod_boottime() + job->every;
 	job->ran = (struct pod_file){0};
+	if (job->present && WIFSIGNALED(status) && job->due <= pod_boottime())
+		job->due = pod_boottime() + SECOND;
 }
 
 // gone tells whether a process that has no pidfd has ended.

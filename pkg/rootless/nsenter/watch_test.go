@@ -215,6 +215,15 @@ func kill(t *testing.T, id process.ID) {
 	}
 }
 
+// TestWatchRunKilled kills a run alone.
+func TestWatchRunKilled(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.set(t, "once", 0, 0, `[ -e was ] && echo again > done && exit; : > was; kill -9 $$`)
+	h.awaitFile(t, "done", "again\n")
+	h.awaitEnd(t)
+}
+
 // TestWatchEndAndBegin sets short jobs from many sides, while the watcher is
 // about to end again and again: each runs, once.
 func TestWatchEndAndBegin(t *testing.T) {
