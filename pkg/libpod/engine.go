@@ -76,9 +76,7 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 		return nil, err
 	}
 	e.state = store
-	if err := e.timers().Resume(ctx); err != nil && opts.Warn != nil {
-		opts.Warn(err.Error())
-	}
+	e.resumeTimers(ctx)
 	return e, nil
 }
 
