@@ -52,8 +52,8 @@ generate: $(patsubst %.c,%.bin,$(wildcard pkg/image/hello/hello.c)) $(DEBUGTOOLS
 pkg/image/hello/hello.bin: pkg/image/hello/hello.c pkg/image/hello/build.sh
 	pkg/image/hello/build.sh
 
-$(DEBUGTOOLS)/embed/tools.tar.zst: $(wildcard $(DEBUGTOOLS)/src/* $(DEBUGTOOLS)/src/*/*.go)
-	cd $(DEBUGTOOLS)/src && GOROOT="$$($(GO) env GOROOT)" GOFLAGS=-buildvcs=false $(GO) run -trimpath . ../embed/tools.tar.zst
+$(DEBUGTOOLS)/embed/tools.tar.zst: $(DEBUGTOOLS)/build.sh $(wildcard $(DEBUGTOOLS)/src/* $(DEBUGTOOLS)/src/*/*.go)
+	$(DEBUGTOOLS)/build.sh
 
 install: build ## install pod and its completions below PREFIX (DESTDIR is put in front)
 	contrib/install.sh '$(DESTDIR)$(PREFIX)'
@@ -81,7 +81,7 @@ e2e-stage: build
 
 lint: generate $(LINT) ## golangci-lint and shellcheck
 	@contrib/deps.sh lint
-	shellcheck -x contrib/*.sh test/run test/sweep/*.sh test/host/testhost .ci/run
+	shellcheck -x contrib/*.sh $(DEBUGTOOLS)/build.sh test/run test/sweep/*.sh test/host/testhost .ci/run
 	$(LINT) run ./...
 
 $(LINT):
