@@ -21,6 +21,15 @@ func Session(pid int) []ID {
 	return find(func(st stat) bool { return st.session == pid })
 }
 
+// SessionOf is the session that the process with pid is in; 0 if there is none.
+func SessionOf(pid int) int {
+	st, err := readStat(pid)
+	if err != nil {
+		return 0
+	}
+	return st.session
+}
+
 // StopTree stops a process, so that it makes no more children, and those below
 // it; the caller itself, and what is below it, is left out.
 func StopTree(who ID) []ID {

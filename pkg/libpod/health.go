@@ -328,14 +328,9 @@ func (e *Engine) beginHealth(ctx context.Context, c *state.Container) {
 	if !h.Defined() {
 		return
 	}
-	every := h.Every()
-	if h.Startup != nil {
-		every = h.Startup.Every()
+	if every := firstInterval(h); every > 0 {
+		e.warnHealth(c, e.setHealthJob(ctx, c, 0, every))
 	}
-	if every == 0 {
-		return
-	}
-	e.warnHealth(c, e.setHealthJob(ctx, c, 0, every))
 }
 
 func (e *Engine) warnHealth(c *state.Container, err error) {
@@ -353,6 +348,56 @@ func (e *Engine) setHealthJob(ctx context.Context, c *state.Container, after, ev
 		return e.timers().Clear(ctx, healthJob(c.ID))
 	}
 	return e.timers().Set(ctx, e.job(healthJob(c.ID), after, every, "healthcheck", "run", "--ignore-result", "--timer", c.ID))
+}
+
+// UpdateHealth changes the health check of a container; what is known of its
+// health begins anew.
+func (e *Engine) UpdateHealth(ctx context.Context, nameOrID string, change *specgen.Health) error {
+	if err := change.Validate(); err != nil {
+		return err
+	}
+	c, err := e.state.Lookup(ctx, nameOrID)
+	if err != nil {
+		return err
+	}
+	checks, err := e.state.Lock(ctx, healthJob(c.ID)) // a check under way ends first
+	if err != nil {
+		return err
+	}
+	defer e.unlock(checks)
+	c, lock, err := e.lockContainer(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	defer e.unlock(lock)
+	if err := c.Spec.Health.Change(change); err != nil {
+		return err
+	}
+	if err := checkHealthLog(&c.Spec.Health); err != nil {
+		return err
+	}
+	if err := step.Do(ctx, "health.update", func() error { return e.state.Update(ctx, c) }); err != nil {
+		return err
+	}
+	if status := e.status(c); status != StatusRunning && status != StatusPaused {
+		return nil
+	}
+	if !c.Spec.Health.Defined() {
+		return e.timers().Clear(ctx, healthJob(c.ID))
+	}
+	st := health.Begin(c.Run.StartedAt)
+	if err := e.saveHealth(c, &st); err != nil || c.Run.Phase == state.PhasePaused {
+		return err
+	}
+	return e.setHealthJob(ctx, c, 0, firstInterval(&c.Spec.Health))
+}
+
+// firstInterval is how often a container is checked after its start.
+func firstInterval(h *specgen.Health) time.Duration {
+	if h.Startup != nil {
+		return h.Startup.Every()
+	}
+	return h.Every()
 }
 
 // endHealth ends what a run has of checks: their job, and one under way.

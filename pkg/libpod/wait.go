@@ -40,6 +40,9 @@ func (e *Engine) Wait(ctx context.Context, nameOrID string, conditions []Status,
 				continue
 			}
 			if status == want || (want == "stopped" && status == StatusExited) {
+				if status == StatusExited && c.Run != nil {
+					return e.waitOne(ctx, c) // conmon may be about to note its code
+				}
 				return codeOf(e.exit(c)), nil
 			}
 		}

@@ -50,60 +50,128 @@ type CheckResult struct {
 }
 
 // Check runs a short command in a container and waits for its end. The runtime
-// does it alone: conmon is there to outlive pod, which a check must not. What an
-// earlier check left, whose pod was killed, is ended first. An *Error says that
-// the runtime could not start the command.
+// starts it and goes; pod takes conmon's place, which is there to outlive pod, as a
+// check must not. What an earlier check left, whose pod was killed, is ended first.
+// An *Error says that the runtime could not start the command.
+//
+// The process becomes the reaper of orphans below it, and stays so.
 func (r *Runtime) Check(ctx context.Context, o CheckOptions) (CheckResult, error) {
 	if err := EndCheck(ctx, o.RunDir, o.First); err != nil {
 		return CheckResult{}, err
 	}
-	cmd, err := r.checkCommand(o)
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return CheckResult{}, fmt.Errorf("become the parent of a check: %w", err)
+	}
+	limited, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	output, err := newDrain(o.Output)
 	if err != nil {
 		return CheckResult{}, err
 	}
+	pid, err := r.startCheck(limited, o, output)
+	if err == nil {
+		var code int
+		if code, err = awaitCheck(limited, pid, o.First); err == nil {
+			output.finish()
+			return CheckResult{Code: code}, os.RemoveAll(o.RunDir)
+		}
+	}
+	output.finish()
+	err = errors.Join(err, EndCheck(context.WithoutCancel(ctx), o.RunDir, o.First))
+	if limited.Err() != nil && ctx.Err() == nil {
+		return CheckResult{TimedOut: true}, nil
+	}
+	return CheckResult{}, err
+}
+
+// startCheck has the runtime start the command, and returns its pid.
+func (r *Runtime) startCheck(ctx context.Context, o CheckOptions, output *drain) (int, error) {
+	cmd, err := r.checkCommand(o, output.write)
+	if err != nil {
+		return 0, err
+	}
 	if err := cmd.Start(); err != nil {
-		return CheckResult{}, fmt.Errorf("start %s: %w", r.Path, err)
+		return 0, fmt.Errorf("start %s: %w", r.Path, err)
 	}
 	runner, err := process.Of(cmd.Process.Pid)
 	if err == nil {
 		err = writeID(filepath.Join(o.RunDir, checkRunner), runner)
 	}
+	if err == nil {
+		err = runner.Wait(ctx)
+	}
 	if err != nil {
-		_ = cmd.Process.Kill()
-		return CheckResult{}, errors.Join(err, cmd.Wait())
+		for _, who := range process.StopTree(runner) {
+			_ = who.Signal(syscall.SIGKILL)
+		}
+		return 0, errors.Join(err, cmd.Wait())
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	timeout := time.NewTimer(o.Timeout)
-	defer timeout.Stop()
-	var result CheckResult
-	select {
-	case err = <-ended:
-	case <-ctx.Done():
-		err = errors.Join(context.Cause(ctx), EndCheck(context.WithoutCancel(ctx), o.RunDir, o.First))
-		<-ended
-		return result, err
-	case <-timeout.C:
-		result.TimedOut = true
-		err = EndCheck(ctx, o.RunDir, o.First)
-		<-ended
-		return result, err
+	if err := cmd.Wait(); err != nil {
+		text, readErr := os.ReadFile(filepath.Join(o.RunDir, runtimeLog))
+		if readErr != nil || len(text) == 0 {
+			text = []byte(err.Error())
+		}
+		return 0, newError(r.Name, "exec", o.ContainerID, string(text))
 	}
-	result.Code = cmd.ProcessState.ExitCode()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
-		return result, fmt.Errorf("wait for %s: %w", r.Path, err)
-	}
-	if result.Code != 0 {
-		if text, err := os.ReadFile(filepath.Join(o.RunDir, runtimeLog)); err == nil && len(text) > 0 {
-			return result, newError(r.Name, "exec", o.ContainerID, string(text))
+	return readPID(filepath.Join(o.RunDir, pidFile))
+}
+
+// awaitCheck waits for the command, which is a child of ours since the runtime has
+// ended, and returns its exit code. When ctx ends first, it is killed with its
+// session.
+func awaitCheck(ctx context.Context, pid int, first process.ID) (int, error) {
+	// As our child its pid is nobody else's before it is waited for.
+	var failed error
+	if who, err := process.Of(pid); err == nil {
+		if failed = who.Wait(ctx); failed != nil {
+			failed = errors.Join(failed, killCheck(context.WithoutCancel(ctx), pid, first))
 		}
 	}
-	return result, os.RemoveAll(o.RunDir)
+	var status unix.WaitStatus
+	for {
+		_, err := unix.Wait4(pid, &status, 0, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return 0, errors.Join(failed, fmt.Errorf("wait for a check: %w", err))
+		case status.Signaled():
+			return 128 + int(status.Signal()), failed
+		}
+		return status.ExitStatus(), failed
+	}
+}
+
+// drain reads a pipe to its end.
+type drain struct {
+	read, write *os.File
+	ended       chan struct{}
+}
+
+func newDrain(to io.Writer) (*drain, error) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("make pipe of a check: %w", err)
+	}
+	d := &drain{read: read, write: write, ended: make(chan struct{})}
+	go func() {
+		defer close(d.ended)
+		_, _ = io.Copy(to, read) // closed by finish when it takes too long
+	}()
+	return d, nil
+}
+
+// finish waits for what was written, but not for what the command left running and
+// holds the pipe.
+func (d *drain) finish() {
+	_ = d.write.Close()
+	_ = d.read.SetReadDeadline(time.Now().Add(outputGrace))
+	<-d.ended
+	_ = d.read.Close()
 }
 
 // checkCommand writes the files of a check and returns the runtime's command.
-func (r *Runtime) checkCommand(o CheckOptions) (*exec.Cmd, error) {
+func (r *Runtime) checkCommand(o CheckOptions, output *os.File) (*exec.Cmd, error) {
 	if err := os.Mkdir(o.RunDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make directory of the check: %w", err)
 	}
@@ -115,13 +183,12 @@ func (r *Runtime) checkCommand(o CheckOptions) (*exec.Cmd, error) {
 	if err := os.WriteFile(file, raw, 0o600); err != nil {
 		return nil, err
 	}
-	args := append(r.globalArgs(), "--log", filepath.Join(o.RunDir, runtimeLog), "--log-format", "json")
-	args = append(args, "exec", "--process", file, "--pid-file", filepath.Join(o.RunDir, pidFile), o.ContainerID)
+	args := append(r.globalArgs(), "--log", filepath.Join(o.RunDir, runtimeLog), "--log-format", "json",
+		"exec", "--detach", "--process", file, "--pid-file", filepath.Join(o.RunDir, pidFile), o.ContainerID)
 	// Not CommandContext: killing the runtime alone would leave the command.
 	cmd := exec.Command(r.Path, args...) //nolint:noctx // see above
 	cmd.Env = r.env()
-	cmd.Stdout, cmd.Stderr = o.Output, o.Output
-	cmd.WaitDelay = outputGrace
+	cmd.Stdout, cmd.Stderr = output, output
 	// A signal for pod's process group is not one for the runtime.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	_ = unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC) // as for conmon
@@ -129,20 +196,17 @@ func (r *Runtime) checkCommand(o CheckOptions) (*exec.Cmd, error) {
 }
 
 // runnerGrace is how long a runtime may take to end after its command was killed.
-// It reaps the command, which nobody else in the container may do.
 const runnerGrace = 500 * time.Millisecond
 
 // EndCheck kills what is left of the check in runDir, if any: the command with its
-// session, then the runtime. first is the container's first process, by which a
+// session, and a runtime that is about to start it. first is the container's first process, by which a
 // process of it is known. It is safe to repeat.
 func EndCheck(ctx context.Context, runDir string, first process.ID) error {
 	if _, err := os.Lstat(runDir); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	if leader, ok := checkLeader(runDir, first); ok {
-		if err := killSession(ctx, leader); err != nil {
-			return err
-		}
+	if err := killLeft(ctx, runDir, first); err != nil {
+		return err
 	}
 	runner, err := readID(filepath.Join(runDir, checkRunner))
 	if err != nil {
@@ -155,21 +219,37 @@ func EndCheck(ctx context.Context, runDir string, first process.ID) error {
 		if err := kill(ctx, process.StopTree(runner)); err != nil {
 			return err
 		}
-		if leader, ok := checkLeader(runDir, first); ok {
-			if err := killSession(ctx, leader); err != nil {
-				return err
-			}
+		if err := killLeft(ctx, runDir, first); err != nil {
+			return err
 		}
 	}
 	return os.RemoveAll(runDir)
 }
 
-// killSession kills the processes of a session and those below them.
-func killSession(ctx context.Context, leader int) error {
+// killLeft kills the command that a pid file names. Whether the pid is still about
+// this check is told by the container's mount namespace.
+func killLeft(ctx context.Context, runDir string, first process.ID) error {
+	pid, err := readPID(filepath.Join(runDir, pidFile))
+	if err != nil || pid == first.PID || !first.Alive() || !sameMounts(pid, first.PID) {
+		return nil //nolint:nilerr // none was started, or with the first process all have gone
+	}
+	return killCheck(ctx, pid, first)
+}
+
+// killCheck kills a command, what is below it, and the rest of its session that is
+// in the container: a runtime's process may have led it, and ended.
+func killCheck(ctx context.Context, pid int, first process.ID) error {
+	command, err := process.Of(pid)
+	if err != nil {
+		return nil //nolint:nilerr // it has ended, and nobody knows what its session was
+	}
+	session := process.SessionOf(pid)
 	for {
-		var all []process.ID
-		for _, who := range process.Session(leader) {
-			all = append(all, process.StopTree(who)...)
+		all := process.StopTree(command)
+		for _, who := range process.Session(session) {
+			if who.PID != first.PID && sameMounts(who.PID, first.PID) {
+				all = append(all, process.StopTree(who)...)
+			}
 		}
 		if len(all) == 0 {
 			return nil
@@ -193,32 +273,24 @@ func kill(ctx context.Context, all []process.ID) error {
 	return nil
 }
 
-// checkLeader is the pid of the command of a check. The runtime makes it the
-// leader of a session, so that the pid is not given to another process as long as
-// one of the session is there. Whether it is still about this check is told by the
-// container's mount namespace.
-func checkLeader(runDir string, first process.ID) (int, bool) {
-	data, err := os.ReadFile(filepath.Join(runDir, pidFile))
-	if err != nil {
-		return 0, false
-	}
-	leader, err := strconv.Atoi(strings.TrimSpace(string(data)))
-	if err != nil || leader == first.PID || !first.Alive() {
-		return 0, false // with the first process the others have gone
-	}
-	for _, who := range process.Session(leader) {
-		if sameMounts(who.PID, first.PID) {
-			return leader, true
-		}
-	}
-	return 0, false
-}
-
 // sameMounts says whether two processes have one mount namespace.
 func sameMounts(a, b int) bool {
 	first, errA := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", a))
 	second, errB := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", b))
 	return errA == nil && errB == nil && first == second
+}
+
+// readPID reads the pid file of a runtime.
+func readPID(path string) (int, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return 0, fmt.Errorf("read pid of a check: %w", err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil || pid <= 0 {
+		return 0, fmt.Errorf("read pid of a check: %q is none", data)
+	}
+	return pid, nil
 }
 
 // writeID notes a process in a file.

@@ -1,6 +1,7 @@
 package specgen
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -285,16 +286,16 @@ func ParseHealthStartPeriod(s string) (*time.Duration, error) {
 // ParseHealthOnFailure reads an action.
 func ParseHealthOnFailure(s string) (string, error) {
 	switch s {
-	case OnFailureNone, "":
+	case "":
 		return "", nil
-	case OnFailureKill, OnFailureRestart, OnFailureStop:
+	case OnFailureNone, OnFailureKill, OnFailureRestart, OnFailureStop:
 		return s, nil
 	}
 	return "", fmt.Errorf("invalid on-failure action %q for health check: supported actions are none,kill,restart,stop", s)
 }
 
-// validate tests what does not depend on the image.
-func (h *Health) validate() error {
+// Validate tests what does not depend on the image.
+func (h *Health) Validate() error {
 	if _, err := ParseHealthOnFailure(h.OnFailure); err != nil {
 		return err
 	}
@@ -341,16 +342,71 @@ func (h *Health) applyImage(img *ImageHealth) error {
 			h.Retries = uint(max(img.Retries, 0)) //nolint:gosec // not negative
 		}
 	}
+	if h.Startup != nil && HealthCommand(h.Startup.Test) == nil {
+		h.Startup = nil // values of a start-up check, but none
+	}
 	if h.Defined() {
 		return nil
 	}
 	if h.Startup != nil {
 		return errors.New("cannot set a startup healthcheck when there is no regular healthcheck: invalid argument")
 	}
-	if h.OnFailure != "" {
+	if h.Action() != OnFailureNone {
 		return fmt.Errorf("cannot set on-failure action to %s without a health check", h.OnFailure)
 	}
 	return nil
+}
+
+// Change lays over h what n says, for a container that exists.
+func (h *Health) Change(n *Health) error {
+	if len(n.Test) > 0 {
+		h.Test = n.Test
+		if !h.Defined() {
+			h.Startup, h.OnFailure = nil, ""
+		}
+	}
+	if !h.Defined() {
+		if rest := *n; len(n.Test) == 0 || rest.Startup != nil || rest.Action() != OnFailureNone {
+			return errors.New("cannot change the health check of a container that has none: give it one with --health-cmd")
+		}
+		return nil
+	}
+	change(&h.Interval, n.Interval)
+	change(&h.StartPeriod, n.StartPeriod)
+	change(&h.MaxLogCount, n.MaxLogCount)
+	change(&h.MaxLogSize, n.MaxLogSize)
+	h.Timeout, h.Retries = cmp.Or(n.Timeout, h.Timeout), cmp.Or(n.Retries, h.Retries)
+	h.OnFailure = cmp.Or(n.OnFailure, h.OnFailure)
+	h.LogDestination = cmp.Or(n.LogDestination, h.LogDestination)
+	if n.Startup == nil {
+		return nil
+	}
+	s := StartupCheck{}
+	if h.Startup != nil {
+		s = *h.Startup
+	}
+	if len(n.Startup.Test) > 0 {
+		s.Test = n.Startup.Test
+	}
+	if len(s.Test) == 0 {
+		return errors.New("cannot change the startup healthcheck of a container that has none: give it one with --health-startup-cmd")
+	}
+	if HealthCommand(s.Test) == nil {
+		h.Startup = nil
+		return nil
+	}
+	change(&s.Interval, n.Startup.Interval)
+	s.Timeout = cmp.Or(n.Startup.Timeout, s.Timeout)
+	s.Successes, s.Retries = cmp.Or(n.Startup.Successes, s.Successes), cmp.Or(n.Startup.Retries, s.Retries)
+	h.Startup = &s
+	return nil
+}
+
+// change sets what is not nil.
+func change[T any](to **T, from *T) {
+	if from != nil {
+		*to = from
+	}
 }
 
 // check refuses a check that no builder writes.

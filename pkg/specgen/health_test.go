@@ -126,12 +126,57 @@ func TestHealthValidate(t *testing.T) {
 		"zero byte":   {Test: []string{"CMD", "a\x00b"}},
 		"start-up":    {Startup: &StartupCheck{Test: []string{"\x00"}}},
 	} {
-		if h.validate() == nil {
+		if h.Validate() == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
 	good := Health{Test: []string{"CMD", "x"}, OnFailure: "restart", LogDestination: "/var/log"}
-	if err := good.validate(); err != nil {
+	if err := good.Validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestHealthChange(t *testing.T) {
+	t.Parallel()
+	second, hour := time.Second, time.Hour
+	one := uint(1)
+	base := Health{Test: []string{"CMD", "a"}, Interval: &second, Retries: 5, OnFailure: "kill", Startup: &StartupCheck{Test: []string{"CMD", "s"}, Retries: 2}}
+	tests := []struct {
+		name   string
+		base   Health
+		change Health
+		check  func(h *Health) bool
+		fails  string
+	}{
+		{"interval", base, Health{Interval: &hour}, func(h *Health) bool {
+			return h.Every() == hour && h.Tries() == 5 && h.Action() == "kill" && h.Startup.Retries == 2
+		}, ""},
+		{"command", base, Health{Test: []string{"CMD", "b"}}, func(h *Health) bool { return h.Test[1] == "b" && h.Every() == second }, ""},
+		{"off", base, Health{Test: []string{"NONE"}}, func(h *Health) bool { return !h.Defined() && h.Startup == nil && h.Action() == "none" }, ""},
+		{"action", base, Health{OnFailure: "none"}, func(h *Health) bool { return h.Action() == "none" }, ""},
+		{"log", base, Health{MaxLogCount: &one, LogDestination: "events_logger"}, func(h *Health) bool { return h.LogCount() == 1 && h.LogSize() == 500 && h.LogTo() == "events_logger" }, ""},
+		{"start-up value", base, Health{Startup: &StartupCheck{Successes: 3}}, func(h *Health) bool {
+			return h.Startup.Successes == 3 && h.Startup.Retries == 2 && h.Startup.Test[1] == "s"
+		}, ""},
+		{"start-up off", base, Health{Startup: &StartupCheck{Test: []string{"NONE"}}}, func(h *Health) bool { return h.Startup == nil && h.Defined() }, ""},
+		{"new", Health{}, Health{Test: []string{"CMD", "n"}, Retries: 1}, func(h *Health) bool { return h.Defined() && h.Tries() == 1 }, ""},
+		{"value of none", Health{}, Health{Retries: 1}, nil, "that has none"},
+		{"start-up of none", Health{Test: []string{"CMD", "a"}}, Health{Startup: &StartupCheck{Retries: 1}}, nil, "startup healthcheck of a container that has none"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := tt.base
+			err := h.Change(&tt.change)
+			switch {
+			case tt.fails != "" && (err == nil || !strings.Contains(err.Error(), tt.fails)):
+				t.Errorf("error %v, want %s", err, tt.fails)
+			case tt.fails == "" && (err != nil || !tt.check(&h)):
+				t.Errorf("%+v, %v", h, err)
+			}
+		})
+	}
+	if base.Startup.Successes != 0 || base.Retries != 5 {
+		t.Error("the base was changed")
 	}
 }

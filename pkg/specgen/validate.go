@@ -19,7 +19,7 @@ const (
 func (c *Container) Validate() error {
 	for _, check := range []func() error{
 		c.validateIdentity, c.Process.validate, c.Security.validate, c.Resources.validate, c.Spaces.validate,
-		c.Network.validate, c.Storage.validate, c.Log.validate, c.Health.validate, c.validateTogether,
+		c.Network.validate, c.Storage.validate, c.Log.validate, c.Health.Validate, c.validateTogether,
 	} {
 		if err := check(); err != nil {
 			return err

@@ -35,9 +35,7 @@ func Health(fs *pflag.FlagSet, h *specgen.Health) *HealthOptions {
 		return err
 	})
 	parsed(fs, "health-log-destination", specgen.HealthLogLocal, "Where the log of the healthcheck goes: local, events_logger or a directory", func(s string) error {
-		if h.LogDestination = s; s == specgen.HealthLogLocal {
-			h.LogDestination = ""
-		}
+		h.LogDestination = s
 		return nil
 	})
 	fs.UintVar(&o.count, "health-max-log-count", 5, "Maximum number of attempts in the healthcheck log file ('0' means an infinite number)")
@@ -97,8 +95,10 @@ func (o *HealthOptions) Finish(h *specgen.Health) error {
 	if o.fs.Changed("health-max-log-size") {
 		h.MaxLogSize = &o.size
 	}
-	if specgen.HealthCommand(o.startup.Test) != nil {
-		h.Startup = &o.startup
+	for _, name := range []string{"cmd", "interval", "retries", "success", "timeout"} {
+		if o.fs.Changed("health-startup-" + name) {
+			h.Startup = &o.startup
+		}
 	}
 	return nil
 }
