@@ -160,7 +160,7 @@ func tryIDMap(ctx context.Context, dir string) error {
 	}
 	tree, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
-		return &LimitedError{Reason: "not tried: " + err.Error()}
+		return &LimitedError{Reason: "they cannot be tried (" + err.Error() + ")"}
 	}
 	defer unix.Close(tree)
 	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, attr); err != nil {

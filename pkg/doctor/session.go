@@ -64,7 +64,10 @@ func checkRunDir(_ context.Context, h *Host) Result {
 func (h *Host) fallbackRunDir(problem string) Result {
 	dir := fmt.Sprintf("/tmp/pod-run-%d", h.UID)
 	st, err := h.Kernel.Stat(dir)
-	login := "log in through systemd (ssh, or machinectl shell " + h.User + "@; not su or sudo), or set XDG_RUNTIME_DIR to a private directory on a tmpfs"
+	login := "set XDG_RUNTIME_DIR to a private directory on a tmpfs"
+	if h.systemd() {
+		login = "log in through systemd (ssh, or machinectl shell " + h.User + "@; not su or sudo), or " + login
+	}
 	switch {
 	case err != nil:
 		if w := h.Kernel.Writable("/tmp"); w != nil {

@@ -118,7 +118,7 @@ func (e *Engine) defaults(spec *specgen.Container) error {
 	if spec.Process.Init && spec.Process.InitPath == "" {
 		path, err := e.Config.FindInitBinary()
 		if err != nil {
-			return errors.New("--init needs catatonit: install the package catatonit, or name an init with --init-path PATH")
+			return errors.New("--init needs catatonit: install the package catatonit, or name an init with --init-path PATH (pod doctor --check catatonit explains)")
 		}
 		spec.Process.InitPath = path
 	}

@@ -45,7 +45,7 @@ func Find(nameOrPath string, search map[string][]string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("OCI runtime %w: none of %s found: install the package crun",
+	return "", fmt.Errorf("OCI runtime %w: none of %s found: install the package crun (pod doctor --check runtime explains)",
 		ErrNotInstalled, strings.Join(preferred(), ", "))
 }
 

@@ -2,7 +2,6 @@ package rootless
 
 import (
 	"context"
-	"os"
 	"strconv"
 )
 
@@ -58,17 +57,4 @@ func mapped(pid int) (uids, gids int, err error) {
 	}
 	g, err := readMap(dir + "/gid_map")
 	return total(u), total(g), err
-}
-
-// FindRunBase is RunBase without making anything: empty if the user has no run
-// directory yet.
-func FindRunBase(uid int) string {
-	if uid != 0 && !ownDir(os.Getenv(envRuntimeDir)) && !ownDir(systemRunDir(uid)) && !ownDir(fallbackDir(uid)) {
-		return ""
-	}
-	base, err := RunBase(uid)
-	if err != nil {
-		return ""
-	}
-	return base
 }

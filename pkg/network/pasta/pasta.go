@@ -48,7 +48,7 @@ type Pasta struct {
 // Start runs pasta and does not wait for it.
 func Start(ctx context.Context, opts Options) (*Pasta, error) {
 	if opts.Path == "" {
-		return nil, errors.New("pasta is not installed: install the package passt, or use --network none or --network host")
+		return nil, errors.New("pasta is not installed: install the package passt, or use --network none or --network host (pod doctor --check pasta explains)")
 	}
 	if err := link.CheckTun(); err != nil {
 		return nil, fmt.Errorf("pasta: %w", err)

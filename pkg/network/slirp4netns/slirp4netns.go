@@ -47,7 +47,7 @@ type Slirp struct {
 // Start runs slirp4netns and does not wait for it.
 func Start(ctx context.Context, opts Options) (*Slirp, error) {
 	if opts.Path == "" {
-		return nil, errors.New("slirp4netns is not installed: install the package slirp4netns, or use --network pasta, none or host")
+		return nil, errors.New("slirp4netns is not installed: install the package slirp4netns, or use --network pasta, none or host (pod doctor --check slirp4netns explains)")
 	}
 	if err := link.CheckTun(); err != nil {
 		return nil, fmt.Errorf("slirp4netns: %w", err)

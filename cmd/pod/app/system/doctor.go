@@ -119,7 +119,9 @@ func host(a *cli.App) *doctor.Host {
 	if built, err := time.Parse(time.RFC3339, version.Date); err == nil {
 		h.Built = built
 	}
-	h.RunBase = rootless.FindRunBase(entry.HostUID)
+	if base, err := rootless.RunBase(entry.HostUID); err == nil {
+		h.RunBase = base
+	}
 	if h.RunBase != "" && entry.HostUID != 0 {
 		_ = os.Setenv("XDG_RUNTIME_DIR", h.RunBase) // the libraries find their run directory by it
 	}
