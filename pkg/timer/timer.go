@@ -10,7 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
+	"strings"
 	"time"
 
 	"github.com/rootless-pod/pod/internal/scope"
@@ -70,13 +70,14 @@ const EnvBackend = "POD_TIMERS"
 // New returns the timers of a store.
 func New(opts Options) *Timers { return &Timers{Options: opts} }
 
-var (
-	errName  = errors.New("it is not made of letters, digits, '_' and '-' alone")
-	nameRule = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
-)
+var errName = errors.New("it is not made of 1 to 128 letters, digits, '_' and '-' alone")
 
+// check is written out: a pattern would be compiled at each start of pod.
 func check(name string) error {
-	if !nameRule.MatchString(name) {
+	odd := func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '_' && r != '-'
+	}
+	if len(name) < 1 || len(name) > 128 || strings.ContainsFunc(name, odd) {
 		return fmt.Errorf("name timer %q: %w", name, errName)
 	}
 	return nil
