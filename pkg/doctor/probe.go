@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,12 +25,10 @@ const ProbeVerb = "__probe"
 // mounts is seen by others, and lets it try.
 func (k *Real) Probe(ctx context.Context, what, dir string) (err error) {
 	if what == "overlay" {
-		tmp, err := os.MkdirTemp(dir, ".pod-doctor-")
-		if err != nil {
+		if dir, err = os.MkdirTemp(dir, ".pod-doctor-"); err != nil {
 			return fmt.Errorf("%w: %w", errUntried, err)
 		}
-		defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
-		dir = tmp
+		defer func() { err = errors.Join(err, dropOverlay(dir)) }()
 	}
 	cmd := inNewUser(ctx, k.Entry.HostUID, k.Entry.HostGID, what, dir)
 	cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWNS
@@ -130,6 +129,19 @@ func tryOverlay(dir string) error {
 	return nil
 }
 
+// dropOverlay removes what tryOverlay made. The kernel gives the inner directory
+// of the work directory no permission at all.
+func dropOverlay(dir string) error {
+	inner := filepath.Join(dir, "work", "work")
+	if err := os.Chmod(inner, 0o700); err != nil && !errors.Is(err, fs.ErrNotExist) { //nolint:gosec // a directory of ours
+		return fmt.Errorf("%w: %w", errUntried, err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("%w: %w", errUntried, err)
+	}
+	return nil
+}
+
 // tryIDMap maps a tmpfs of our own, then the file system of dir.
 func tryIDMap(ctx context.Context, dir string) error {
 	child := inNewUser(ctx, 0, 0, "wait")
@@ -171,15 +183,15 @@ func tryIDMap(ctx context.Context, dir string) error {
 
 // newTmpfs makes a tmpfs that is mounted nowhere.
 func newTmpfs() (int, error) {
-	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
+	made, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return -1, fmt.Errorf("fsopen: %w", err)
 	}
-	defer unix.Close(fs)
-	if err := unix.FsconfigCreate(fs); err != nil {
+	defer unix.Close(made)
+	if err := unix.FsconfigCreate(made); err != nil {
 		return -1, fmt.Errorf("fsconfig: %w", err)
 	}
-	mount, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
+	mount, err := unix.Fsmount(made, unix.FSMOUNT_CLOEXEC, 0)
 	if err != nil {
 		return -1, fmt.Errorf("fsmount: %w", err)
 	}
