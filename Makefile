@@ -79,9 +79,14 @@ e2e-stage: build
 	contrib/install.sh .cache/host/usr/local
 	CGO_ENABLED=0 $(GO) test -c -o .cache/e2e.test ./test/e2e
 
+# gVisor's runtime has no Debian package. One build serves every checkout.
+.PHONY: runsc
+runsc: ## put gVisor's runsc into the test host (a build of a minute or two, once)
+	test/host/runsc/build.sh .cache/host/usr/local/bin/runsc
+
 lint: generate $(LINT) ## golangci-lint and shellcheck
 	@contrib/deps.sh lint
-	shellcheck -x contrib/*.sh $(DEBUGTOOLS)/build.sh test/run test/sweep/*.sh test/host/testhost .ci/run
+	shellcheck -x contrib/*.sh $(DEBUGTOOLS)/build.sh test/host/runsc/build.sh test/run test/sweep/*.sh test/host/testhost .ci/run
 	$(LINT) run ./...
 
 $(LINT):

@@ -41,7 +41,8 @@ func (s *Store) Resolve(ctx context.Context, name string) (specgen.ImageConfig, 
 	if err != nil {
 		return specgen.ImageConfig{}, &Error{Name: name, Reason: "the image's configuration cannot be read: " + err.Error(), Err: err}
 	}
-	if platform.foreign() {
+	config.Platform = platform.os + "/" + platform.arch
+	if platform.foreign() && !strings.HasPrefix(platform.arch, "wasm") {
 		s.log.Warn(fmt.Sprintf("image %s is for %s/%s, this machine is %s/%s",
 			name, platform.os, platform.arch, runtime.GOOS, runtime.GOARCH))
 	}

@@ -78,6 +78,9 @@ func (e *Engine) describe(ctx context.Context, spec *specgen.Container, img spec
 	if err != nil {
 		return nil, none, err
 	}
+	if err := e.chooseHandler(spec, img); err != nil {
+		return nil, none, err
+	}
 	if err := e.defaults(spec); err != nil {
 		return nil, none, err
 	}

@@ -36,9 +36,10 @@ func (e *Engine) Debug(ctx context.Context, nameOrID string, spec *specgen.Conta
 	}
 	switch status := e.status(target); status {
 	case StatusRunning, StatusPaused:
-		if err := joinTarget(target, spec); err != nil {
-			return true, err
+		if runtime, err := e.runtime(target.Spec.Runtime); err == nil && runtime.IsSandbox() {
+			return true, fmt.Errorf("container %s runs in %s, whose processes have no namespaces of this kernel to join: use pod exec", target.Name, runtime.Name)
 		}
+		joinTarget(target, spec)
 		if spec.Spaces.UTS != "host" {
 			spec.Network.Hostname = e.hostname(target)
 		}
@@ -73,10 +74,7 @@ func debugName(of string) (string, error) {
 
 // joinTarget makes the namespaces of a running container those of the one that
 // debugs it. What the target shares with the host is shared the same way.
-func joinTarget(target *state.Container, spec *specgen.Container) error {
-	if name := filepath.Base(target.Spec.Runtime); strings.HasPrefix(name, "runsc") || name == "krun" || name == "kata" {
-		return fmt.Errorf("container %s runs in %s, whose processes have no namespaces of this kernel to join: use pod exec", target.Name, name)
-	}
+func joinTarget(target *state.Container, spec *specgen.Container) {
 	join := "container:" + target.ID
 	spec.Debugs = target.ID
 	spec.Spaces = specgen.Spaces{PID: join, IPC: join, UTS: join}
@@ -95,7 +93,6 @@ func joinTarget(target *state.Container, spec *specgen.Container) error {
 	if user := target.Spec.Spaces.User; user != "" && user != "host" {
 		spec.Spaces.User = join
 	}
-	return nil
 }
 
 // linkTarget puts the link to the target's root file system into that of its debug

@@ -151,6 +151,7 @@ func (e *Engine) runtime(name string) (*ociruntime.Runtime, error) {
 		Name: base, Path: path, Conmon: conmon, Flags: flags,
 		CgroupManager: e.cgroupPlan().runtimeManager(),
 		StateRoot:     filepath.Join(e.paths.runtime, base),
+		Rootless:      e.Session.Rootless,
 	}, nil
 }
 

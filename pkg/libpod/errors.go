@@ -41,7 +41,7 @@ func commandError(failed *ociruntime.Error, command []string) error {
 	case ociruntime.KindNotExecutable:
 		what = "OCI permission denied"
 	default:
-		return &CodedError{Code: code, Err: failed}
+		return &CodedError{Code: code, Err: explainHandler(failed)}
 	}
 	if len(command) == 0 || strings.Contains(failed.Message, command[0]) {
 		return coded(code, "%w: %s", failed, what)

@@ -118,6 +118,7 @@ func (e *Engine) prepare(ctx context.Context, c *state.Container, makeRoot rootM
 	if l.runtime, err = e.runtime(c.Spec.Runtime); err != nil {
 		return nil, err
 	}
+	l.runtime.HostNetwork = c.Spec.Network.Mode == network.Host
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make run directory of container %s: %w", short(c.ID), err)
 	}
@@ -341,6 +342,7 @@ func (e *Engine) runInitialized(ctx context.Context, c *state.Container) error {
 	if err != nil {
 		return err
 	}
+	runtime.HostNetwork = c.Spec.Network.Mode == network.Host
 	if err := runtime.Start(ctx, c.ID); err != nil {
 		return e.runtimeError(c, err)
 	}

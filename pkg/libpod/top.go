@@ -111,6 +111,9 @@ func (e *Engine) Top(ctx context.Context, nameOrID string, wanted []string) ([][
 	default:
 		return nil, fmt.Errorf("top can only be used on running containers: %s is %s: %w", c.Name, status, ErrStateImproper)
 	}
+	if runtime, err := e.runtime(c.Spec.Runtime); err == nil && runtime.IsSandbox() {
+		return nil, fmt.Errorf("top: the processes of container %s are inside %s, where the host does not see them: use pod exec %s ps", c.Name, runtime.Name, c.Name)
+	}
 	v, list, err := e.look(c)
 	if err != nil {
 		if gone(err) {

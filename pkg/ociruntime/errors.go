@@ -136,9 +136,11 @@ func levelKind(level string) lineKind {
 	return logWarning
 }
 
-// runcPrefix is what runc puts before every reason.
+// runcPrefix is what runc and runsc put before every reason.
 func runcPrefix() *regexp.Regexp {
-	return regexp.MustCompile(`^(?:runc \w+|exec) failed: (?:unable to start container process: )?`)
+	return regexp.MustCompile(`^(?:(?:runc \w+|exec) failed: (?:unable to start container process: )?|` +
+		`(?:starting container: starting root container: )?starting sandbox: (?:creating process: )?|` +
+		`executing processes for container: executing command ".*" in sandbox: )`)
 }
 
 // oneLine joins lines and drops prefixes and control characters: the message
@@ -154,13 +156,17 @@ func oneLine(text string) string {
 	return runcPrefix().ReplaceAllString(strings.TrimPrefix(text, "error: "), "")
 }
 
-// kindPatterns are the wordings of crun 1.8 and 1.21 and runc 1.1, first match
+// kindPatterns are the wordings of crun 1.8 and 1.21, runc 1.1 and runsc, first match
 // wins. Those of the command's own fault name the executable; a bind mount's
 // missing source has other words around "No such file or directory".
 func kindPatterns() []kindPattern {
 	return []kindPattern{
 		{KindNotFound, "^executable file .* not found"},
 		{KindNotFound, `^exec: ".*": (executable file not found|stat .*: no such file or directory)`},
+		{KindNotFound, `^error finding executable ".*": no such file or directory$`},
+		{KindNotFound, `^error finding executable ".*" in PATH \[.*\]: no such file or directory$`},
+		{KindNotFound, "^failed to load .*: no such file or directory$"},
+		{KindNotExecutable, `^(failed to load .*|error finding executable .*): (permission denied|exec format error|not a directory|is a directory|too many levels of symbolic links)$`},
 		{KindNotFound, "^(exec container process|exec) .*(No|no) such file or directory$"},
 		{KindNotFound, "^chdir (to )?(cwd )?.*(No|no) such file or directory"},
 		{KindNotExecutable, "^open executable: "},

@@ -34,6 +34,11 @@ type Runtime struct {
 	// Env is the environment of conmon, the runtime and the exit command; nil
 	// means what Environ picks out of this process's own.
 	Env []string
+	// Rootless: pod is root in a user namespace only.
+	Rootless bool
+	// HostNetwork: the container has no network namespace of its own, which a
+	// runtime with a network of its own must be told.
+	HostNetwork bool
 	// LogLevel of conmon; empty is error.
 	LogLevel string
 }
@@ -42,6 +47,24 @@ type Runtime struct {
 func (r *Runtime) isCrun() bool {
 	return r.Name == "crun" || strings.HasPrefix(filepath.Base(r.Path), "crun") ||
 		r.Name == "krun"
+}
+
+// IsSandbox reports whether the runtime is gVisor's, whose containers have a
+// kernel of their own: their processes are not the host's.
+func (r *Runtime) IsSandbox() bool { return strings.HasPrefix(filepath.Base(r.Path), "runsc") }
+
+// sandboxArgs are gVisor's flags that follow from where the container runs.
+// Without real root it may not make the cgroups at the root of the tree, which it
+// insists on otherwise.
+func (r *Runtime) sandboxArgs() []string {
+	var args []string
+	if r.Rootless || r.CgroupManager == CgroupDisabled {
+		args = append(args, "--ignore-cgroups")
+	}
+	if r.HostNetwork {
+		args = append(args, "--network=host")
+	}
+	return args
 }
 
 // globalArgs are the runtime's arguments before the verb, as conmon gets them
@@ -53,6 +76,9 @@ func (r *Runtime) globalArgs() []string {
 	}
 	if r.CgroupManager == CgroupDisabled && r.isCrun() {
 		args = append(args, "--cgroup-manager=disabled")
+	}
+	if r.IsSandbox() {
+		args = append(args, r.sandboxArgs()...)
 	}
 	return append(args, r.Flags...)
 }

@@ -212,6 +212,7 @@ type ImageConfig struct {
 	ID           string
 	Digest       string
 	Name         string // a name of the image, for records
+	Platform     string // OS/ARCHITECTURE that it says it is for
 	Entrypoint   []string
 	Cmd          []string
 	Env          []string

@@ -41,8 +41,21 @@ func conditions() map[string]func() string {
 		"slirp4netns": program("slirp4netns"),
 		"crun":        program("crun"),
 		"runc":        program("runc"),
-		"catatonit":   program("catatonit"),
-		"strace":      program("strace"),
+		"runsc": func() string {
+			if program("runsc")() != "" {
+				return "gVisor's runsc is not installed: make runsc puts it into the test host"
+			}
+			return ""
+		},
+		"wasm": func() string {
+			found, err := filepath.Glob("/usr/lib/*/libwasmedge.so.0")
+			if err != nil || len(found) == 0 {
+				return "no libwasmedge for crun's wasm handler (Debian: libwasmedge0)"
+			}
+			return ""
+		},
+		"catatonit": program("catatonit"),
+		"strace":    program("strace"),
 	}
 }
 

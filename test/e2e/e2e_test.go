@@ -39,14 +39,23 @@ func TestScripts(t *testing.T) {
 			if !match.MatchString(name) {
 				continue
 			}
+			if runtimes := marked(t, file, "runtimes"); len(runtimes) > 0 {
+				for _, runtime := range runtimes {
+					t.Run(name+"@"+runtime, func(t *testing.T) {
+						t.Parallel()
+						runScript(t, file, map[string]string{"RUNTIME": runtime})
+					})
+				}
+				continue
+			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				runScript(t, file, "")
+				runScript(t, file, nil)
 			})
 			if bothTimers(t, file) {
 				t.Run(name+"@watcher", func(t *testing.T) {
 					t.Parallel()
-					runScript(t, file, "watcher")
+					runScript(t, file, map[string]string{"POD_TIMERS": "watcher"})
 				})
 			}
 		}
@@ -83,12 +92,30 @@ func bothTimers(t *testing.T, file string) bool {
 	return strings.Contains(string(data), "\n# timers: both\n")
 }
 
-func runScript(t *testing.T, file, timers string) {
+// marked returns the words of a script's comment "# MARK: WORD...".
+func marked(t *testing.T, file, mark string) []string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		if words, ok := strings.CutPrefix(line, "# "+mark+":"); ok {
+			return strings.Fields(words)
+		}
+	}
+	return nil
+}
+
+func runScript(t *testing.T, file string, with map[string]string) {
 	t.Helper()
 	testscript.RunT(&scriptT{t}, testscript.Params{
 		Files: []string{file},
 		Setup: func(env *testscript.Env) error {
-			env.Setenv("POD_TIMERS", timers)
+			env.Setenv("POD_TIMERS", "")
+			for name, value := range with {
+				env.Setenv(name, value)
+			}
 			return setup(t, env)
 		},
 		Cmds:               commands(),
