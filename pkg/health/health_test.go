@@ -18,10 +18,6 @@ func (c *clock) entry(code int) Entry {
 	return Entry{Start: c.now, End: c.now.Add(time.Millisecond), ExitCode: code}
 }
 
-func period(d time.Duration) *time.Duration { return &d }
-
-func number(n uint) *uint { return &n }
-
 func TestRecord(t *testing.T) {
 	t.Parallel()
 	startup := func(successes, retries uint) *specgen.StartupCheck {
@@ -44,8 +40,8 @@ func TestRecord(t *testing.T) {
 		{"acts once", specgen.Health{Retries: 1, OnFailure: "kill"}, "xx", "Uu", 2},
 		{"acts again after it was healthy", specgen.Health{Retries: 1, OnFailure: "stop"}, "x.x", "UhU", 1},
 		{"nothing to do", specgen.Health{Retries: 1, OnFailure: ""}, "x", "u", 1},
-		{"start period", specgen.Health{Retries: 1, StartPeriod: period(3 * time.Second)}, "xxx", "ssu", 1},
-		{"healthy in the start period", specgen.Health{Retries: 1, StartPeriod: period(4 * time.Second)}, ".xxxx", "hhhuu", 2},
+		{"start period", specgen.Health{Retries: 1, StartPeriod: new(3 * time.Second)}, "xxx", "ssu", 1},
+		{"healthy in the start period", specgen.Health{Retries: 1, StartPeriod: new(4 * time.Second)}, ".xxxx", "hhhuu", 2},
 		{"ended under its check", specgen.Health{Retries: 1, OnFailure: "restart"}, ".s", "hs", 0},
 		{"start-up gates", specgen.Health{Retries: 1, OnFailure: "kill", Startup: startup(0, 0)}, "xxxxx.x", "ssssshU", 1},
 		{"start-up successes in a row", specgen.Health{Startup: startup(2, 0)}, ".x...", "sssh" + "h", 0},
@@ -106,8 +102,8 @@ func TestLogBounds(t *testing.T) {
 		wantCount, wantSize int
 	}{
 		{"defaults", nil, nil, 5, 500},
-		{"own", number(2), number(3), 2, 3},
-		{"none", number(0), number(0), 9, 1000},
+		{"own", new(uint(2)), new(uint(3)), 2, 3},
+		{"none", new(uint(0)), new(uint(0)), 9, 1000},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

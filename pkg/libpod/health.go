@@ -41,7 +41,7 @@ func (e *Engine) HealthCheck(ctx context.Context, nameOrID string, byTimer bool)
 	c, err := e.checkable(ctx, nameOrID)
 	if err != nil {
 		if byTimer {
-			return e.dropHealthJob(ctx, nameOrID, err)
+			return "", e.dropHealthJob(ctx, nameOrID, err)
 		}
 		return "", err
 	}
@@ -53,7 +53,7 @@ func (e *Engine) HealthCheck(ctx context.Context, nameOrID string, byTimer bool)
 	// The one before it may have ended the container.
 	if c, err = e.checkable(ctx, c.ID); err != nil {
 		if byTimer {
-			return e.dropHealthJob(ctx, nameOrID, err)
+			return "", e.dropHealthJob(ctx, nameOrID, err)
 		}
 		return "", err
 	}
@@ -123,26 +123,26 @@ func (e *Engine) checkable(ctx context.Context, nameOrID string) (*state.Contain
 
 // dropHealthJob clears the job of a container that has nothing to check, unless it
 // is paused or being ended by a stop.
-func (e *Engine) dropHealthJob(ctx context.Context, id string, cause error) (health.Status, error) {
+func (e *Engine) dropHealthJob(ctx context.Context, id string, cause error) error {
 	c, err := e.state.Get(ctx, id)
 	if err != nil && !isAbsent(err) {
-		return "", err
+		return err
 	}
 	if err == nil && c.Spec.Health.Defined() {
 		switch e.status(c) {
 		case StatusRunning, StatusPaused, StatusStopping:
-			return "", nil
+			return nil
 		case StatusExited:
 			if c.Run != nil {
 				// Nobody has noticed its end: conmon was killed.
-				return "", e.Cleanup(ctx, id)
+				return e.Cleanup(ctx, id)
 			}
 		}
 	}
 	if !isAbsent(cause) && !errors.Is(cause, ErrStateImproper) {
-		return "", cause
+		return cause
 	}
-	return "", e.timers().Clear(ctx, healthJob(id))
+	return e.timers().Clear(ctx, healthJob(id))
 }
 
 // healthLock takes the lock of the checks; nil without an error if a job finds it

@@ -28,23 +28,8 @@ func (e *Engine) Wait(ctx context.Context, nameOrID string, conditions []Status,
 		return e.waitOne(ctx, c)
 	}
 	for {
-		status := e.status(c)
-		for _, want := range conditions {
-			if want == conditionHealthy || want == conditionUnhealthy {
-				if !c.Spec.Health.Defined() {
-					return -1, fmt.Errorf("cannot use condition %q: container %s has no healthcheck", want, c.ID)
-				}
-				if string(e.healthStatus(c)) == string(want) {
-					return -1, nil
-				}
-				continue
-			}
-			if status == want || (want == "stopped" && status == StatusExited) {
-				if status == StatusExited && c.Run != nil {
-					return e.waitOne(ctx, c) // conmon may be about to note its code
-				}
-				return codeOf(e.exit(c)), nil
-			}
+		if code, met, err := e.meets(ctx, c, conditions); met || err != nil {
+			return code, err
 		}
 		select {
 		case <-ctx.Done():
@@ -66,6 +51,30 @@ func (e *Engine) Wait(ctx context.Context, nameOrID string, conditions []Status,
 		}
 		c = next
 	}
+}
+
+// meets says whether a container has one of the states, and its exit code then,
+// which is -1 for a state of its health.
+func (e *Engine) meets(ctx context.Context, c *state.Container, conditions []Status) (code int, met bool, err error) {
+	status := e.status(c)
+	for _, want := range conditions {
+		switch {
+		case want == conditionHealthy || want == conditionUnhealthy:
+			if !c.Spec.Health.Defined() {
+				return -1, false, fmt.Errorf("cannot use condition %q: container %s has no healthcheck", want, c.ID)
+			}
+			if string(e.healthStatus(c)) == string(want) {
+				return -1, true, nil
+			}
+		case status != want && (want != "stopped" || status != StatusExited):
+		case status == StatusExited && c.Run != nil:
+			code, err := e.waitOne(ctx, c) // conmon may be about to note its code
+			return code, true, err
+		default:
+			return codeOf(e.exit(c)), true, nil
+		}
+	}
+	return -1, false, nil
 }
 
 // waitOne waits for the end of the present run of c.
