@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/containers/ocicrypt/helpers"
 	"go.podman.io/common/libimage"
 	commonconfig "go.podman.io/common/pkg/config"
 	"go.podman.io/image/v5/docker/reference"
@@ -42,6 +43,8 @@ type PullOptions struct {
 	TLSVerify *bool
 	// Authfile, CertDir and SignaturePolicy replace those of the Store.
 	Authfile, CertDir, SignaturePolicy string
+	// DecryptionKeys are KEY[:PASSPHRASE] of an encrypted image.
+	DecryptionKeys []string
 	// Quiet writes no progress; else it goes to Progress, as bars when that is
 	// a terminal.
 	Quiet    bool
@@ -184,6 +187,13 @@ func (o PullOptions) library() (*libimage.PullOptions, error) {
 	}
 	if o.RetryDelay > 0 {
 		out.RetryDelay = &o.RetryDelay
+	}
+	if len(o.DecryptionKeys) > 0 {
+		keys, err := helpers.CreateCryptoConfig(nil, o.DecryptionKeys)
+		if err != nil {
+			return nil, fmt.Errorf("--decryption-key: %w", err)
+		}
+		out.OciDecryptConfig = keys.DecryptConfig
 	}
 	return out, nil
 }

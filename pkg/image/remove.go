@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.podman.io/common/libimage"
@@ -58,6 +59,18 @@ func (s *Store) Remove(ctx context.Context, names []string, opts RemoveOptions) 
 		}
 	}
 	return removed, errs
+}
+
+// RemoveUnused removes an image by its name, or by its id if it has none; one that
+// somebody uses, or that is gone, stays as it is.
+func (s *Store) RemoveUnused(ctx context.Context, id, name string) error {
+	if name == "" {
+		name = id
+	}
+	_, errs := s.Remove(ctx, []string{name}, RemoveOptions{})
+	return errors.Join(slices.DeleteFunc(errs, func(err error) bool {
+		return errors.Is(err, ErrInUse) || errors.Is(err, ErrNoImage)
+	})...)
 }
 
 // removeAll removes every image; those that others were built on become

@@ -15,6 +15,7 @@ import (
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/network"
 	"github.com/rootless-pod/pod/pkg/ociruntime"
+	"github.com/rootless-pod/pod/pkg/ownmount"
 )
 
 // Cleanup is what conmon's exit command does: it records the end of a container
@@ -68,7 +69,11 @@ func (e *Engine) finish(ctx context.Context, c *state.Container) error {
 	c.Last, c.Run = x, nil
 	e.eventExit(ctx, c)
 	if c.Spec.Remove {
-		return e.destroy(ctx, c, true)
+		err := e.destroy(ctx, c, true)
+		if err == nil && c.Spec.RemoveImage {
+			e.removeImage(ctx, c)
+		}
+		return err
 	}
 	e.planRestart(ctx, c)
 	return step.Do(ctx, "state.finish", func() error { return e.state.Finish(ctx, c.ID, *x) })
@@ -80,6 +85,12 @@ func (e *Engine) tearDown(ctx context.Context, c *state.Container) error {
 	errs := []error{e.endHealth(ctx, c), e.unshareShm(c)}
 	errs = append(errs, step.Do(ctx, "runtime.delete", func() error { return e.deleteProcess(ctx, c) }))
 	errs = append(errs, step.Do(ctx, "network.teardown", func() error { return e.endNetwork(ctx, c) }))
+	if s := &c.Spec.Spaces; s.Mapped() || s.User != "" {
+		errs = append(errs, step.Do(ctx, "root.hide", func() error { return ownmount.Unreach(c.ID) }))
+	}
+	if len(c.Spec.Storage.Mounts) > 0 {
+		errs = append(errs, step.Do(ctx, "mounts.release", func() error { return e.dropOwnMounts(c.ID) }))
+	}
 	if c.Spec.Rootfs == "" {
 		errs = append(errs, step.Do(ctx, "storage.unmount", func() error {
 			store, err := e.Storage()
@@ -207,7 +218,7 @@ func (e *Engine) dropVolumes(ctx context.Context, c *state.Container) error {
 
 // removeFiles removes the container's directories.
 func (e *Engine) removeFiles(c *state.Container) error {
-	if err := os.RemoveAll(e.paths.container(c.ID)); err != nil {
+	if err := e.dropOwnFiles(c.ID); err != nil {
 		return fmt.Errorf("remove run directory of container %s: %w", short(c.ID), err)
 	}
 	if c.Spec.CIDFile != "" && c.Spec.Remove {

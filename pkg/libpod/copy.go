@@ -101,7 +101,7 @@ func isUp(s Status) bool {
 }
 
 func (e *Engine) newPlace(ctx context.Context, c *state.Container) (*filecopy.Place, error) {
-	maps, err := e.userMaps(ctx, &c.Spec)
+	maps, err := e.mapsOf(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -193,6 +193,9 @@ func (e *Engine) restBinds(ctx context.Context, c *state.Container, root string)
 	}
 	var binds []filecopy.Bind
 	for _, m := range c.Spec.Storage.Mounts {
+		if _, own := m.Split(); own.Overlay {
+			continue // what is written there goes with the run
+		}
 		b := filecopy.Bind{Source: m.Source, SubPath: m.SubPath, Destination: filepath.Clean("/" + m.Destination), ReadOnly: m.ReadOnly()}
 		switch m.Type {
 		case "volume":

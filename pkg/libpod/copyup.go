@@ -28,10 +28,7 @@ func (e *Engine) prepareVolumes(ctx context.Context, c *state.Container, root st
 				return err
 			}
 		}
-		if own.Overlay {
-			return fmt.Errorf("mount %s: the option O is not supported yet", m.Destination)
-		}
-		if own.Chown && m.Type != "tmpfs" {
+		if own.Chown && !own.Overlay && (m.Type == "bind" || m.Type == "volume") {
 			if err := e.giveTo(ctx, c, root, source); err != nil {
 				return err
 			}
@@ -133,7 +130,7 @@ func (e *Engine) giveTo(ctx context.Context, c *state.Container, root, path stri
 	if err != nil {
 		return err
 	}
-	maps, err := e.userMaps(ctx, &c.Spec)
+	maps, err := e.mapsOf(ctx, c)
 	if err != nil {
 		return err
 	}

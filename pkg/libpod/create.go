@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -84,10 +85,16 @@ func (e *Engine) describe(ctx context.Context, spec *specgen.Container, img spec
 	if err := e.defaults(spec); err != nil {
 		return nil, none, err
 	}
+	if err := expandGlobs(spec); err != nil {
+		return nil, none, err
+	}
 	if err := e.checkMounts(spec); err != nil {
 		return nil, none, err
 	}
 	if err := checkHealthLog(&spec.Health); err != nil {
+		return nil, none, err
+	}
+	if err := e.findSecrets(spec); err != nil {
 		return nil, none, err
 	}
 	id, err := newID()
@@ -147,6 +154,27 @@ func (e *Engine) defaultLogDriver() string {
 		return "journald"
 	}
 	return driver
+}
+
+// expandGlobs turns mounts of patterns into binds of what they match now.
+func expandGlobs(spec *specgen.Container) error {
+	var all []specgen.Mount
+	for _, m := range spec.Storage.Mounts {
+		if m.Type != "glob" {
+			all = append(all, m)
+			continue
+		}
+		found, err := filepath.Glob(m.Source)
+		if err != nil {
+			return fmt.Errorf("mount %s: %w", m.Source, err)
+		}
+		if len(found) == 0 {
+			return fmt.Errorf("no file paths matching glob %q", m.Source)
+		}
+		all = append(all, m.Expand(found)...)
+	}
+	spec.Storage.Mounts = all
+	return spec.Validate()
 }
 
 // checkMounts refuses host paths that are not there, before anything is made.
@@ -218,10 +246,15 @@ func (e *Engine) makeRoot(ctx context.Context, c *state.Container, maps idMaps, 
 	if err != nil {
 		return err
 	}
+	if maps.auto != nil && maps.auto.Size == 0 {
+		if maps.auto.Size, err = e.autoSize(ctx, c); err != nil {
+			return err
+		}
+	}
 	err = step.Do(ctx, "storage.create", func() error {
 		opts := storage.ContainerOptions{
 			ID: c.ID, ImageID: img.ID, ImageName: img.Name, Name: c.Name, Created: c.Created, Volatile: c.Volatile, RunDir: e.paths.run,
-			UIDMap: maps.uid, GIDMap: maps.gid, LabelOpts: c.Spec.Security.Label,
+			UIDMap: maps.uid, GIDMap: maps.gid, Auto: maps.auto, LabelOpts: c.Spec.Security.Label,
 		}
 		err := store.CreateContainer(ctx, opts)
 		if errors.Is(err, storage.ErrNameInUse) {
@@ -234,6 +267,9 @@ func (e *Engine) makeRoot(ctx context.Context, c *state.Container, maps idMaps, 
 		return err
 	})
 	if err != nil {
+		return err
+	}
+	if err := step.Do(ctx, "secrets.copy", func() error { return e.copySecrets(ctx, c) }); err != nil {
 		return err
 	}
 	c.Run.Making = false

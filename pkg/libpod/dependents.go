@@ -43,6 +43,13 @@ func (e *Engine) fixNeeds(ctx context.Context, s *specgen.Container) error {
 		}
 		*mode = "container:" + other.ID
 	}
+	for i, name := range s.Requires {
+		other, err := e.state.Lookup(ctx, name)
+		if err != nil {
+			return fmt.Errorf("--requires: %w", err)
+		}
+		s.Requires[i] = other.ID
+	}
 	for i, from := range s.Storage.VolumesFrom {
 		name, options, found := strings.Cut(from, ":")
 		other, err := e.state.Lookup(ctx, name)
@@ -69,7 +76,40 @@ func needs(c *state.Container) []string {
 		name, _, _ := strings.Cut(from, ":")
 		names = append(names, name)
 	}
-	return names
+	return append(names, s.Requires...)
+}
+
+// startNeeded starts the containers that c needs running, and before them those
+// that they need. seen breaks a ring, which names allow.
+func (e *Engine) startNeeded(ctx context.Context, c *state.Container, seen map[string]bool) error {
+	seen[c.ID] = true
+	volumes := map[string]bool{} // of which a container need not run
+	for _, from := range c.Spec.Storage.VolumesFrom {
+		name, _, _ := strings.Cut(from, ":")
+		volumes[name] = true
+	}
+	for _, name := range needs(c) {
+		if volumes[name] && !slices.Contains(c.Spec.Requires, name) {
+			continue
+		}
+		other, err := e.state.Lookup(ctx, name)
+		if err != nil {
+			return fmt.Errorf("container %s needs another: %w", c.Name, err)
+		}
+		if seen[other.ID] {
+			continue
+		}
+		if err := e.startNeeded(ctx, other, seen); err != nil {
+			return err
+		}
+		if status := e.status(other); status == StatusRunning || status == StatusPaused {
+			continue
+		}
+		if _, err := e.startAlone(ctx, other.ID); err != nil {
+			return fmt.Errorf("start container %s, which %s needs: %w", other.Name, c.Name, err)
+		}
+	}
+	return nil
 }
 
 // means says whether what a user typed names this container.

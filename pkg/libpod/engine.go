@@ -46,6 +46,8 @@ type Options struct {
 	Conmon        string
 	CgroupManager string
 	VolumePath    string
+	// NotifySocket is where systemd waits for a word (NOTIFY_SOCKET).
+	NotifySocket string
 }
 
 // Engine is one user's containers in one graph root.

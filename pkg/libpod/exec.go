@@ -31,6 +31,10 @@ type ExecOptions struct {
 	Terminal   bool
 	Stdin      bool
 	Privileged bool
+	// NoSession keeps no record of the command.
+	NoSession bool
+	// PreserveFDs are descriptors of the caller that the command gets, by number.
+	PreserveFDs []uint
 }
 
 // codeNotRunning is the exit code of exec in a container that does not run.
@@ -58,9 +62,9 @@ func (e *Engine) Exec(ctx context.Context, nameOrID string, opts ExecOptions, a 
 		return Outcome{}, err
 	}
 	if a == nil {
-		return e.execDetached(ctx, c, session, proc)
+		return e.execDetached(ctx, c, session, proc, opts)
 	}
-	out, err := e.execAttached(ctx, c, session, proc, a)
+	out, err := e.execAttached(ctx, c, session, proc, opts, a)
 	if out.Detached {
 		return out, err
 	}
@@ -80,8 +84,10 @@ func (e *Engine) addSession(ctx context.Context, c *state.Container, opts ExecOp
 		ID: id, Container: c.ID, Command: opts.Command, User: opts.User, Terminal: opts.Terminal,
 		Stdin: opts.Stdin, Created: time.Now().UTC(),
 	}
-	if err := step.Do(ctx, "state.exec", func() error { return e.state.AddExec(ctx, s) }); err != nil {
-		return nil, err
+	if !opts.NoSession {
+		if err := step.Do(ctx, "state.exec", func() error { return e.state.AddExec(ctx, s) }); err != nil {
+			return nil, err
+		}
 	}
 	if err := e.makeExecDir(s); err != nil {
 		return nil, errors.Join(err, e.state.RemoveExec(ctx, s.ID))
@@ -147,12 +153,13 @@ func (e *Engine) sessionOptions(c *state.Container, s *state.Exec, proc *rspec.P
 	}
 }
 
-func (e *Engine) execDetached(ctx context.Context, c *state.Container, s *state.Exec, proc *rspec.Process) (Outcome, error) {
+func (e *Engine) execDetached(ctx context.Context, c *state.Container, s *state.Exec, proc *rspec.Process, wish ExecOptions) (Outcome, error) {
 	runtime, err := e.runtime(c.Spec.Runtime)
 	if err != nil {
 		return Outcome{}, err
 	}
 	opts := e.sessionOptions(c, s, proc)
+	opts.PreserveFDs = wish.PreserveFDs
 	argv := append([]string{e.Self[0]}, e.Self[1:]...)
 	opts.ExitCommand = append(argv, "container", "cleanup", "--exec", s.ID, c.ID)
 	created, err := runtime.Exec(ctx, opts)
@@ -171,13 +178,14 @@ func (e *Engine) execDetached(ctx context.Context, c *state.Container, s *state.
 	return Outcome{ID: s.ID}, nil
 }
 
-func (e *Engine) execAttached(ctx context.Context, c *state.Container, s *state.Exec, proc *rspec.Process, a *AttachOptions) (Outcome, error) {
+func (e *Engine) execAttached(ctx context.Context, c *state.Container, s *state.Exec, proc *rspec.Process, wish ExecOptions, a *AttachOptions) (Outcome, error) {
 	out := Outcome{ID: s.ID}
 	runtime, err := e.runtime(c.Spec.Runtime)
 	if err != nil {
 		return out, err
 	}
 	opts := e.sessionOptions(c, s, proc)
+	opts.PreserveFDs = wish.PreserveFDs
 	opts.Attach = true
 	var session *ociruntime.Session
 	err = step.Do(ctx, "exec.prepare", func() error { session, err = runtime.PrepareExec(ctx, opts); return err })
@@ -227,7 +235,12 @@ func (e *Engine) startSession(ctx context.Context, c *state.Container, s *state.
 	// A command may end before it is looked at: its pid is then nobody's.
 	s.Process, _ = process.Of(created.PID)
 	e.event(ctx, events.Exec, c)
-	return e.state.UpdateExec(ctx, s)
+	err = e.state.UpdateExec(ctx, s)
+	var absent state.ErrNoExec
+	if errors.As(err, &absent) {
+		return nil // it has no record, by wish or since its container was removed
+	}
+	return err
 }
 
 // CleanupExec removes a detached session that has ended.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-pod/pod/pkg/libpod/state"
+	"github.com/rootless-pod/pod/pkg/ownmount"
 	"github.com/rootless-pod/pod/pkg/specgen"
 )
 
@@ -33,6 +35,12 @@ func (e *Engine) ociSpec(ctx context.Context, c *state.Container, l *launch) (*r
 	if err := checkTargets(l.root, spec.Mounts); err != nil {
 		return nil, err
 	}
+	if err := e.addSecretEnv(c, spec.Process); err != nil {
+		return nil, err
+	}
+	if l.notify {
+		spec.Process.Env = mergeEnv(spec.Process.Env, []string{"NOTIFY_SOCKET=/run/notify/notify.sock"})
+	}
 	return spec, e.addSeccomp(ctx, &c.Spec, spec, l.runtime)
 }
 
@@ -40,7 +48,7 @@ func (e *Engine) ociSpec(ctx context.Context, c *state.Container, l *launch) (*r
 func (e *Engine) facts(ctx context.Context, c *state.Container, l *launch) (specgen.Facts, error) {
 	var none specgen.Facts
 	s := &c.Spec
-	maps, err := e.userMaps(ctx, s)
+	maps, err := e.mapsOf(ctx, c)
 	if err != nil {
 		return none, err
 	}
@@ -50,15 +58,20 @@ func (e *Engine) facts(ctx context.Context, c *state.Container, l *launch) (spec
 	}
 	plan := e.cgroupPlan()
 	conf := &e.Config.Containers
+	if l.visible = l.root; hidesOwner(maps) {
+		if l.visible, err = ownmount.Reachable(c.ID, l.root); err != nil {
+			return none, err
+		}
+	}
 	f := specgen.Facts{
-		ID: c.ID, RootfsPath: l.root, Rootless: e.Session.Rootless,
+		ID: c.ID, RootfsPath: l.visible, Rootless: e.Session.Rootless,
 		UIDMap: maps.uid, GIDMap: maps.gid,
 		Env: conf.Env.Get(), UID: who.uid, GID: who.gid, Groups: who.groups, Home: who.home,
 		DefaultCapabilities: conf.DefaultCapabilities.Get(), Bounding: bounding(),
 		DefaultUlimits: conf.DefaultUlimits.Get(), MaxUlimits: hardLimits(),
 		DefaultPidsLimit: conf.PidsLimit, Controllers: plan.controllers, CgroupV2: plan.v2,
 		CgroupsPath: e.cgroupsPath(c), NetNS: l.netns, Hostname: e.hostname(c),
-		Binds: l.binds, Volumes: map[string]string{}, InitPath: initInside,
+		Binds: l.binds, Volumes: map[string]string{}, MountSources: l.sources, InitPath: initInside,
 		SingleID: e.Session.SingleID, OOMScoreAdj: oomScore(), NoMqueue: missing("/dev/mqueue"),
 		NoSwapLimit: plan.noSwapLimit(), NoIOWeight: plan.noIOWeight(), BlockDevices: blockDevices(s.Resources.BlockDevices()),
 	}
@@ -75,7 +88,7 @@ func (e *Engine) facts(ctx context.Context, c *state.Container, l *launch) (spec
 			return none, err
 		}
 	}
-	if len(maps.uid) > 0 {
+	if len(maps.uid) > 0 || strings.HasPrefix(s.Spaces.User, "ns:") {
 		if f.UserNS, err = e.spacePath(ctx, "user", s.Spaces.User); err != nil {
 			return none, err
 		}
@@ -96,6 +109,15 @@ func (e *Engine) facts(ctx context.Context, c *state.Container, l *launch) (spec
 		}
 	}
 	return f, nil
+}
+
+// hidesOwner says whether the container's user namespace lacks the owner of pod's
+// own directories, so that its first process cannot pass them.
+func hidesOwner(maps idMaps) bool {
+	has := func(list []rspec.LinuxIDMapping) bool {
+		return slices.ContainsFunc(list, func(m rspec.LinuxIDMapping) bool { return m.HostID == 0 && m.Size > 0 })
+	}
+	return len(maps.uid) > 0 && (!has(maps.uid) || !has(maps.gid))
 }
 
 // oomScore is pod's own oom_score_adj, below which no container can go.

@@ -125,7 +125,7 @@ func (e *Engine) gather(ctx context.Context, c *state.Container) (*inspection, e
 		return nil, err
 	}
 	spec := c.Spec // a copy: the maps may fill the user in
-	if in.maps, err = e.userMaps(ctx, &spec); err != nil {
+	if in.maps, err = e.mapsOf(ctx, &state.Container{ID: c.ID, Spec: spec}); err != nil {
 		in.maps = idMaps{} // what was possible at its creation is not any more
 	}
 	return in, e.gatherStorage(ctx, in)
@@ -182,7 +182,7 @@ func (e *Engine) restingSpec(c *state.Container) *rspec.Spec {
 	}
 	for _, m := range spec.Storage.Mounts {
 		f.Volumes[m.Source] = e.volumeDir(m.Source)
-		if _, own := m.Split(); own.Overlay || m.SubPath != "" {
+		if _, own := m.Split(); own.Overlay || m.SubPath != "" || m.Type == "image" {
 			f.MountSources[m.Destination] = m.Source
 		}
 	}

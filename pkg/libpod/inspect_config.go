@@ -20,6 +20,8 @@ const (
 	defaultShmSize   = 64 << 20
 	defaultCPUPeriod = 100_000
 	defaultUmask     = "0022"
+	// firstRealTime is SIGRTMIN as the C library has it.
+	firstRealTime = 34
 )
 
 // networkMode is the mode of a container's network: the driver, or whose it is.
@@ -43,13 +45,13 @@ func (e *Engine) networkMode(ctx context.Context, c *state.Container) (string, e
 func (in *inspection) config() InspectConfig {
 	s := &in.c.Spec
 	p := &s.Process
-	notAdded := false
+	added := s.Accounts.Added()
 	c := InspectConfig{
-		Hostname: in.hostname, User: p.User, Tty: p.Terminal, OpenStdin: p.Stdin, Env: orNone(in.spec.Process.Env),
+		Hostname: in.hostname, User: p.User, Tty: p.Terminal, OpenStdin: p.Stdin, Env: orNone(withoutSecrets(in.spec.Process.Env, s.Secrets)),
 		Cmd: orNone(p.Command), Image: in.c.ImageName, Volumes: map[string]struct{}{}, WorkingDir: in.spec.Process.Cwd,
 		Entrypoint: orNone(p.Entrypoint), Labels: s.Labels, Annotations: orEmpty(s.Annotations), StopSignal: signalName(stopSignal(in.c)),
 		CreateCommand: s.CreateCommand, Timezone: p.Timezone, Umask: p.Umask, Timeout: p.Timeout, StopTimeout: in.stopTimeout,
-		Passwd: &notAdded, SdNotifyMode: "ignore", InspectChecks: inspectChecks(&s.Health),
+		Passwd: &added, SdNotifyMode: notifyMode(in.c), SystemdMode: s.SystemdMode(), InspectChecks: inspectChecks(&s.Health),
 	}
 	if s.Spaces.UTS == "host" {
 		c.Hostname = ""
@@ -62,6 +64,9 @@ func (in *inspection) config() InspectConfig {
 	}
 	if p.StopTimeout != nil {
 		c.StopTimeout = *p.StopTimeout
+	}
+	for _, secret := range s.Secrets {
+		c.Secrets = append(c.Secrets, InspectSecret{Name: secret.Name, ID: secret.ID, UID: secret.UID, GID: secret.GID, Mode: secret.Mode})
 	}
 	for _, m := range s.Storage.Mounts {
 		if slices.Contains(in.c.AnonymousVolumes, m.Source) && m.Type == "volume" {
@@ -78,6 +83,14 @@ func (in *inspection) config() InspectConfig {
 	return c
 }
 
+// withoutSecrets drops the variables that secrets are in.
+func withoutSecrets(env []string, secrets []specgen.Secret) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(pair string) bool {
+		name, _, _ := strings.Cut(pair, "=")
+		return slices.ContainsFunc(secrets, func(s specgen.Secret) bool { return s.Env && s.Variable() == name })
+	})
+}
+
 func signalName(s string) string {
 	sig, err := specgen.ParseSignal(s)
 	if err != nil {
@@ -85,6 +98,9 @@ func signalName(s string) string {
 	}
 	if name := unix.SignalName(sig); name != "" {
 		return name
+	}
+	if n := int(sig) - firstRealTime; n > 0 && n <= 15 {
+		return "SIGRTMIN+" + strconv.Itoa(n)
 	}
 	return strconv.Itoa(int(sig))
 }
@@ -96,7 +112,7 @@ func (in *inspection) host() InspectHost {
 		LogConfig:   InspectLog{Type: s.Log.Driver, Config: map[string]string{}, Path: in.logPath, Tag: s.Log.Tag, Size: units.HumanSize(float64(s.Log.MaxSize))},
 		NetworkMode: in.mode, PortBindings: portBindings(publishedPorts(in.c)),
 		RestartPolicy: InspectRestart{Name: policyName(in.c), MaximumRetryCount: s.RestartRetries},
-		AutoRemove:    s.Remove, Annotations: orEmpty(s.Annotations), VolumesFrom: s.Storage.VolumesFrom,
+		AutoRemove:    s.Remove, AutoRemoveImage: s.RemoveImage, HostsFile: s.Network.HostsFile, Annotations: orEmpty(s.Annotations), VolumesFrom: s.Storage.VolumesFrom,
 		DNS: orNone(s.Network.DNS), DNSOptions: orNone(s.Network.DNSOptions), DNSSearch: orNone(s.Network.DNSSearch),
 		ExtraHosts: orNone(s.Network.AddHosts), GroupAdd: orNone(s.Process.Groups),
 		IpcMode: modeOr(s.Spaces.IPC, "shareable"), PidMode: modeOr(s.Spaces.PID, "private"), UTSMode: modeOr(s.Spaces.UTS, "private"),

@@ -148,10 +148,20 @@ type InspectConfig struct {
 	Umask         string              `json:"Umask,omitempty"`
 	Timeout       uint                `json:"Timeout"`
 	StopTimeout   uint                `json:"StopTimeout"`
+	SystemdMode   bool                `json:"SystemdMode,omitempty"`
+	Secrets       []InspectSecret     `json:"Secrets,omitempty"`
 	Passwd        *bool               `json:"Passwd,omitempty"`
 	SdNotifyMode  string              `json:"sdNotifyMode,omitempty"`
 	ExposedPorts  map[string]struct{} `json:"ExposedPorts,omitempty"`
 	InspectChecks
+}
+
+// InspectSecret is a secret of the container, but for its content.
+type InspectSecret struct {
+	Name     string
+	ID       string
+	UID, GID uint32
+	Mode     uint32
 }
 
 // InspectHost is what the container is given of the host.

@@ -146,6 +146,7 @@ func (e *Engine) writeFiles(ctx context.Context, c *state.Container, l *launch) 
 			Options: []string{"bind", "ro", "rprivate"},
 		})
 	}
+	l.binds = append(l.binds, e.secretBinds(c)...)
 	if target, ok := joinsIPC(c); ok {
 		return e.shareShm(ctx, c, target, l)
 	}
@@ -181,7 +182,7 @@ func (e *Engine) writeNetFiles(c *state.Container, l *launch, result *network.Re
 	n := &c.Spec.Network
 	if !n.NoHosts && !mounts(c, "/etc/hosts") {
 		hosts := network.Hosts{
-			Base: e.Config.Containers.BaseHostsFile, Rootfs: l.root, AddHosts: n.AddHosts,
+			Base: hostsBase(n.HostsFile, e.Config.Containers.BaseHostsFile), Rootfs: l.root, AddHosts: n.AddHosts,
 			Addresses: result.Addresses, Names: []string{e.hostname(c), c.Name}, HostAddress: result.HostAddress,
 		}
 		if err := hosts.Write(filepath.Join(l.dir, "hosts")); err != nil {
@@ -198,6 +199,14 @@ func (e *Engine) writeNetFiles(c *state.Container, l *launch, result *network.Re
 		HostNetwork: result.NetNS == network.Host, IPv6: hasIPv6(result),
 	}
 	return resolv.Write(filepath.Join(l.dir, "resolv.conf"))
+}
+
+// hostsBase is the user's base of /etc/hosts, or the configured one.
+func hostsBase(user, configured string) string {
+	if user != "" {
+		return user
+	}
+	return configured
 }
 
 // or returns the user's list, or what is configured.

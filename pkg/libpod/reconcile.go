@@ -191,7 +191,7 @@ func (e *Engine) removeStray(ctx context.Context, store *storage.Store, id strin
 	if err := store.Delete(ctx, id); err != nil {
 		return err
 	}
-	return errors.Join(os.RemoveAll(e.paths.container(id)), os.RemoveAll(e.logDir(id)))
+	return errors.Join(e.dropOwnFiles(id), os.RemoveAll(e.logDir(id)))
 }
 
 // forgetRuntime has every runtime that knows the container delete it.

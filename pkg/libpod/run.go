@@ -50,6 +50,11 @@ func (e *Engine) Run(ctx context.Context, spec *specgen.Container, img specgen.I
 			return out, err
 		}
 	}
+	if err := e.startNeeded(ctx, c, map[string]bool{}); err != nil {
+		err = errors.Join(err, e.destroy(context.WithoutCancel(ctx), c, true))
+		e.unlock(lock)
+		return out, err
+	}
 	if a == nil {
 		err = e.start(ctx, c, makeRoot)
 		e.unlock(lock)
@@ -68,7 +73,14 @@ func (e *Engine) dropFailed(ctx context.Context, c *state.Container, cause error
 
 // StartAttached starts a container and stays with it.
 func (e *Engine) StartAttached(ctx context.Context, nameOrID string, a *AttachOptions) (Outcome, error) {
-	c, lock, err := e.lockContainer(ctx, nameOrID)
+	c, err := e.state.Lookup(ctx, nameOrID)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := e.startNeeded(ctx, c, map[string]bool{}); err != nil {
+		return Outcome{}, err
+	}
+	c, lock, err := e.lockContainer(ctx, c.ID)
 	if err != nil {
 		return Outcome{}, err
 	}

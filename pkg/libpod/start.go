@@ -25,9 +25,12 @@ type launch struct {
 	runtime *ociruntime.Runtime
 	dir     string // the container's run directory and bundle
 	root    string // its mounted root file system
+	visible string // where the runtime finds that, if that is elsewhere
 	netns   string // path of its network namespace, "host" or empty
 	net     *network.Pending
 	binds   []rspec.Mount
+	sources map[string]string // what pod mounted itself, by destination
+	notify  bool              // conmon listens for the container's word to systemd
 
 	// bundle takes nil when the bundle is there, or why it will not be; created
 	// gives what became of conmon and the runtime.
@@ -44,6 +47,18 @@ type creation struct {
 // Start starts a container that does not run. Starting a running one is no
 // error, as in the field.
 func (e *Engine) Start(ctx context.Context, nameOrID string) (*state.Container, error) {
+	c, err := e.state.Lookup(ctx, nameOrID)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.startNeeded(ctx, c, map[string]bool{}); err != nil {
+		return nil, err
+	}
+	return e.startAlone(ctx, c.ID)
+}
+
+// startAlone starts a container and none that it needs.
+func (e *Engine) startAlone(ctx context.Context, nameOrID string) (*state.Container, error) {
 	go e.warmCgroups()
 	c, lock, err := e.lockContainer(ctx, nameOrID)
 	if err != nil {
@@ -157,11 +172,15 @@ func (e *Engine) spawn(ctx context.Context, c *state.Container, l *launch) error
 		return err
 	}
 	place := e.conmonPlace(c)
+	notify, err := e.proxyNotify(c, l)
+	if err != nil {
+		return err
+	}
 	l.bundle, l.created = make(chan error, 1), make(chan creation, 1)
 	opts := ociruntime.CreateOptions{
 		ID: c.ID, Name: c.Name, RunDir: l.dir, Terminal: c.Spec.Process.Terminal, Stdin: c.Spec.Process.Stdin,
 		Log: log, ExitCommand: e.exitCommand(c.ID), PIDFile: c.Spec.PIDFile, ConmonPIDFile: c.Spec.ConmonPIDFile,
-		Timeout: c.Spec.Process.Timeout,
+		Timeout: c.Spec.Process.Timeout, NotifySocket: notify, PreserveFDs: c.Spec.Process.PreserveFDs,
 		Place: func(ctx context.Context, pid int) error {
 			if place != nil {
 				if err := place(ctx, pid); err != nil {
@@ -202,6 +221,14 @@ func (e *Engine) assemble(ctx context.Context, c *state.Container, l *launch) er
 		}
 	}
 	if err := step.Do(ctx, "volumes.fill", func() error { return e.prepareVolumes(ctx, c, l.root) }); err != nil {
+		return err
+	}
+	if len(c.Spec.Storage.Mounts) > 0 {
+		if err := step.Do(ctx, "mounts.own", func() error { l.sources, err = e.mountOwn(ctx, c, l); return err }); err != nil {
+			return err
+		}
+	}
+	if err := step.Do(ctx, "accounts", func() error { return e.addAccounts(c, l) }); err != nil {
 		return err
 	}
 	if err := step.Do(ctx, "files", func() error { return e.writeFiles(ctx, c, l) }); err != nil {
@@ -333,6 +360,7 @@ func (e *Engine) markRunning(ctx context.Context, c *state.Container) error {
 		return e.state.SetRun(ctx, c.ID, c.Run)
 	})
 	e.event(ctx, "start", c)
+	e.notifyStarted(c)
 	return err
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/moby/sys/user"
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-pod/pod/pkg/accounts"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 )
 
@@ -204,13 +205,13 @@ func (e *Engine) ownUserNS(pid int) bool {
 // foreign input: what cannot be read names nobody.
 func accountNames(root string) (users, groups map[string]string) {
 	users, groups = map[string]string{}, map[string]string{}
-	if data, err := accountFile(root, "etc/passwd"); err == nil {
+	if data, err := accounts.Read(root, accounts.Passwd); err == nil {
 		all, _ := user.ParsePasswdFilter(strings.NewReader(string(data)), nil)
 		for _, u := range slices.Backward(all) { // the first of an id wins
 			users[strconv.Itoa(u.Uid)] = u.Name
 		}
 	}
-	if data, err := accountFile(root, "etc/group"); err == nil {
+	if data, err := accounts.Read(root, accounts.Group); err == nil {
 		all, _ := user.ParseGroupFilter(strings.NewReader(string(data)), nil)
 		for _, g := range slices.Backward(all) {
 			groups[strconv.Itoa(g.Gid)] = g.Name

@@ -4,18 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 
-	"github.com/cyphar/filepath-securejoin/pathrs-lite"
 	"github.com/moby/sys/user"
-	"golang.org/x/sys/unix"
-)
 
-// maxAccounts bounds what is read of a container's /etc/passwd and /etc/group:
-// they are the image's, and may be endless.
-const maxAccounts = 4 << 20
+	"github.com/rootless-pod/pod/pkg/accounts"
+)
 
 // codeCannotRun is the exit code for a command that is there and cannot run.
 const codeCannotRun = 126
@@ -30,11 +24,11 @@ type account struct {
 // resolveUser looks name and groups up in the container's own account files.
 // They are opened inside the root, and only regular files are read.
 func resolveUser(root, name string, groups []string) (account, error) {
-	passwd, err := accountFile(root, "etc/passwd")
+	passwd, err := accounts.Read(root, accounts.Passwd)
 	if err != nil {
 		return account{}, err
 	}
-	group, err := accountFile(root, "etc/group")
+	group, err := accounts.Read(root, accounts.Group)
 	if err != nil {
 		return account{}, err
 	}
@@ -69,34 +63,4 @@ func resolveUser(root, name string, groups []string) (account, error) {
 		}
 	}
 	return a, nil
-}
-
-// accountFile reads a file below root without leaving root; a missing one, or
-// one that is no regular file, reads as empty.
-func accountFile(root, path string) ([]byte, error) {
-	handle, err := pathrs.OpenInRoot(root, path)
-	if err != nil {
-		if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("open /%s of the container: %w", path, err)
-	}
-	defer handle.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(int(handle.Fd()), &st); err != nil {
-		return nil, fmt.Errorf("stat /%s of the container: %w", path, err)
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, nil
-	}
-	f, err := pathrs.Reopen(handle, unix.O_RDONLY)
-	if err != nil {
-		return nil, fmt.Errorf("read /%s of the container: %w", path, err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxAccounts))
-	if err != nil {
-		return nil, fmt.Errorf("read /%s of the container: %w", path, err)
-	}
-	return data, nil
 }

@@ -86,6 +86,9 @@ func (e *Engine) RemoveVolume(ctx context.Context, name string, force bool) erro
 	if len(users) > 0 && !force {
 		return coded(2, "volume %s is being used by the following container(s): %s: remove them first, or use --force: volume is being used", v.Name, short(users[0]))
 	}
+	if users, err = e.RemovalOrder(ctx, users); err != nil {
+		return err
+	}
 	for _, id := range users {
 		if _, err := e.Remove(ctx, id, RemoveOptions{Force: true, Needed: true}); err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -92,6 +93,9 @@ type spawnOptions struct {
 	attach bool // exec: a second gate between socket and command
 	cgroup string
 	stdio  []*os.File // passthrough only
+	// preserve are descriptors of ours that conmon and the runtime get, each by
+	// its number.
+	preserve []uint
 }
 
 // spawn starts conmon in a session of its own with three kinds of pipes and
@@ -108,11 +112,20 @@ func (r *Runtime) spawn(args []string, o spawnOptions) (*monitor, error) {
 			c.Close()
 		}
 	}()
+	var err error
 	m := &monitor{}
 	m.cmd = exec.Command(r.Conmon, args...) //nolint:noctx // conmon must outlive every context
 	m.cmd.Dir = o.dir
 	m.cmd.Env = append([]string(nil), o.env...)
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if m.cmd.ExtraFiles, err = preserved(o.preserve); err != nil {
+		return nil, err
+	}
+	for _, f := range m.cmd.ExtraFiles {
+		if f != nil {
+			closers = append(closers, f)
+		}
+	}
 	hand := func(name string, f *os.File) {
 		m.cmd.ExtraFiles = append(m.cmd.ExtraFiles, f)
 		m.cmd.Env = append(m.cmd.Env, name+"="+strconv.Itoa(2+len(m.cmd.ExtraFiles)))
@@ -171,6 +184,23 @@ func (r *Runtime) spawn(args []string, o spawnOptions) (*monitor, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+// preserved are copies of descriptors, each at its own number less 3; the gaps
+// between them stay closed.
+func preserved(fds []uint) ([]*os.File, error) {
+	if len(fds) == 0 {
+		return nil, nil
+	}
+	files := make([]*os.File, slices.Max(fds)-2)
+	for _, fd := range fds {
+		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+		if err != nil {
+			return nil, fmt.Errorf("file descriptor %d is not open: %w", fd, err)
+		}
+		files[fd-3] = os.NewFile(uintptr(dup), "preserved")
+	}
+	return files, nil
 }
 
 // openCgroup makes and opens the cgroup directory conmon is cloned into.

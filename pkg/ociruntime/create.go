@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -56,6 +57,11 @@ type CreateOptions struct {
 	Place func(ctx context.Context, conmonPID int) error
 	// Timeout in seconds after which conmon kills the container; 0 never.
 	Timeout uint
+	// NotifySocket makes conmon pass the container's READY=1 on to this socket of
+	// systemd; the container's side is RunDir/notify/notify.sock.
+	NotifySocket string
+	// PreserveFDs are descriptors of this process the container gets, by number.
+	PreserveFDs []uint
 	// Env is added to the runtime's environment for this run.
 	Env []string
 	// Stdio, three files, is only for LogPassthrough.
@@ -77,7 +83,7 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) (*Created, error)
 	}
 	m, err := r.spawn(args, spawnOptions{
 		dir: o.RunDir, env: r.conmonEnv(o.RunDir, o.Terminal, o.Env),
-		gate: o.Place != nil, cgroup: o.ConmonCgroup, stdio: o.Stdio,
+		gate: o.Place != nil, cgroup: o.ConmonCgroup, stdio: o.Stdio, preserve: o.PreserveFDs,
 	})
 	if err != nil {
 		return nil, err
@@ -127,6 +133,10 @@ func (r *Runtime) createArgs(o CreateOptions) ([]string, error) {
 	if o.Timeout > 0 {
 		args = append(args, "-T", strconv.FormatUint(uint64(o.Timeout), 10))
 	}
+	args = append(args, preserveArgs(o.PreserveFDs)...)
+	if o.NotifySocket != "" {
+		args = append(args, "--sdnotify-socket", o.NotifySocket)
+	}
 	if o.NoPivot {
 		args = append(args, "--no-pivot")
 	}
@@ -134,6 +144,15 @@ func (r *Runtime) createArgs(o CreateOptions) ([]string, error) {
 		args = append(args, "--no-new-keyring")
 	}
 	return args, nil
+}
+
+// preserveArgs tell the runtime how far up descriptors are kept.
+func preserveArgs(fds []uint) []string {
+	if len(fds) == 0 {
+		return nil
+	}
+	count := strconv.FormatUint(uint64(slices.Max(fds)-2), 10)
+	return []string{"--runtime-opt", "--preserve-fds", "--runtime-opt", count}
 }
 
 // commonOptions are what containers and exec sessions have in common: id names

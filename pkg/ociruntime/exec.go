@@ -32,6 +32,8 @@ type ExecOptions struct {
 	ConmonCgroup string
 	Place        func(ctx context.Context, conmonPID int) error
 	Env          []string
+	// PreserveFDs are those of CreateOptions.
+	PreserveFDs []uint
 	// Cgroup, relative to the container's, is where the command runs (crun, runc).
 	Cgroup string
 }
@@ -67,7 +69,7 @@ func (r *Runtime) PrepareExec(ctx context.Context, o ExecOptions) (*Session, err
 	}
 	m, err := r.spawn(args, spawnOptions{
 		dir: o.RunDir, env: r.conmonEnv(o.RunDir, o.Terminal, o.Env),
-		gate: o.Place != nil, attach: o.Attach, cgroup: o.ConmonCgroup,
+		gate: o.Place != nil, attach: o.Attach, cgroup: o.ConmonCgroup, preserve: o.PreserveFDs,
 	})
 	if err != nil {
 		return nil, err
@@ -149,6 +151,7 @@ func (r *Runtime) execArgs(o ExecOptions) ([]string, error) {
 		return nil, err
 	}
 	args = append(args, "-e", "--exec-process-spec", file)
+	args = append(args, preserveArgs(o.PreserveFDs)...)
 	if o.Attach {
 		args = append(args, "--exec-attach")
 	}

@@ -177,6 +177,23 @@ func (s subIDs) freeRange() string {
 	return fmt.Sprintf("%d-%d", start, start+65535)
 }
 
+// NamedSubIDs returns the ranges that a file like /etc/subuid gives to a name, in
+// ids of the host.
+func NamedSubIDs(file, name string) ([]Mapping, error) {
+	ranges, err := fromFile(file, name, -1)
+	if err != nil {
+		return nil, err
+	}
+	var out []Mapping
+	for _, r := range ranges {
+		out = append(out, Mapping{HostID: r.start, Size: r.count})
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("no line of %s is for %s", file, name)
+	}
+	return out, nil
+}
+
 // userName is the name of a uid, or the number where nobody knows it.
 func userName(uid int) string {
 	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {

@@ -44,6 +44,17 @@ type Container struct {
 	// at hand below /target (pod debug).
 	Debugs string `json:"debugs,omitempty"`
 
+	// Requires names containers that are started before this one, and cannot be
+	// removed before it.
+	Requires []string `json:"requires,omitempty"`
+	// RemoveImage removes the image with the container (--rmi).
+	RemoveImage bool `json:"remove_image,omitempty"`
+	// SDNotify is container (""), conmon, healthy or ignore: who tells systemd that
+	// the container is ready.
+	SDNotify string   `json:"sdnotify,omitempty"`
+	Secrets  []Secret `json:"secrets,omitempty"`
+	Accounts Accounts `json:"accounts,omitzero"`
+
 	Process   Process   `json:"process"`
 	Security  Security  `json:"security"`
 	Resources Resources `json:"resources"`
@@ -66,6 +77,8 @@ type Process struct {
 	// EnvDefaults are NAME=VALUE pairs below those of the image: the host's
 	// proxy settings (--http-proxy) or its whole environment (--env-host).
 	EnvDefaults []string `json:"env_defaults,omitempty"`
+	// EnvMerge are NAME=VALUE pairs in which $NAME means a variable of the image.
+	EnvMerge []string `json:"env_merge,omitempty"`
 	// UnsetEnv names variables of the image and the defaults to drop;
 	// UnsetEnvAll drops all of them.
 	UnsetEnv    []string `json:"unset_env,omitempty"`
@@ -93,6 +106,14 @@ type Process struct {
 	// Timezone is a zone name, or "local"; empty leaves the image's.
 	Timezone    string `json:"timezone,omitempty"`
 	OOMScoreAdj *int   `json:"oom_score_adj,omitempty"`
+	// Systemd is true (""), false or always: whether a command that is systemd, or
+	// any, gets the mounts and the stop signal systemd needs.
+	Systemd string `json:"systemd,omitempty"`
+	// PreserveFDs are file descriptors of the caller that the process gets too, by
+	// their numbers. They are this run's, not the container's.
+	PreserveFDs []uint `json:"-"`
+	// Personality is LINUX or LINUX32.
+	Personality string `json:"personality,omitempty"`
 }
 
 // Security is what the process may do.
@@ -120,6 +141,8 @@ type Security struct {
 	// Devices are HOST[:CONTAINER][:rwm]; DeviceCgroupRules as in docker.
 	Devices           []string `json:"devices,omitempty"`
 	DeviceCgroupRules []string `json:"device_cgroup_rules,omitempty"`
+	// CDI are devices by their names in CDI specifications: VENDOR/CLASS=NAME.
+	CDI []string `json:"cdi,omitempty"`
 	// Ulimits are NAME=SOFT[:HARD], or "host".
 	Ulimits []string `json:"ulimits,omitempty"`
 }
@@ -131,8 +154,15 @@ type Spaces struct {
 	IPC    string `json:"ipc,omitempty"`
 	UTS    string `json:"uts,omitempty"`
 	Cgroup string `json:"cgroup,omitempty"`
-	// User is "", "host", "keep-id[:uid=N,gid=N]" or "container:ID".
+	// User is "", "host", "private", "keep-id[:uid=N,gid=N,size=N]", "nomap",
+	// "auto[:size=N,…]", "container:ID" or "ns:PATH".
 	User string `json:"user,omitempty"`
+	// UIDMap and GIDMap are [+ug]INSIDE:[@]FROM[:SIZE]; SubUIDName and SubGIDName
+	// take the ids of a user of /etc/subuid instead.
+	UIDMap     []string `json:"uidmap,omitempty"`
+	GIDMap     []string `json:"gidmap,omitempty"`
+	SubUIDName string   `json:"subuidname,omitempty"`
+	SubGIDName string   `json:"subgidname,omitempty"`
 }
 
 // Network is how the container is reached and reaches others.
@@ -154,7 +184,10 @@ type Network struct {
 	DNSSearch  []string `json:"dns_search,omitempty"`
 	DNSOptions []string `json:"dns_options,omitempty"`
 	NoHosts    bool     `json:"no_hosts,omitempty"`
-	NoHostname bool     `json:"no_hostname,omitempty"`
+	// HostsFile is the base of /etc/hosts: a path, "image" or "none"; empty is the
+	// configured one.
+	HostsFile  string `json:"hosts_file,omitempty"`
+	NoHostname bool   `json:"no_hostname,omitempty"`
 }
 
 // PortMapping publishes Range consecutive ports.
@@ -178,9 +211,13 @@ type Storage struct {
 	// ImageVolume says what a VOLUME of the image becomes: anonymous ("", also
 	// called bind), tmpfs or ignore.
 	ImageVolume string `json:"image_volume,omitempty"`
+	// ChrootDirs are directories of the container in which its hosts, resolv.conf
+	// and hostname are too.
+	ChrootDirs []string `json:"chroot_dirs,omitempty"`
 }
 
-// Mount is one -v, --mount or --tmpfs. Type is bind, volume, tmpfs or scratch.
+// Mount is one -v, --mount or --tmpfs. Type is bind, volume, tmpfs, ramfs,
+// devpts, image, glob or scratch.
 type Mount struct {
 	Type string `json:"type"`
 	// Source is an absolute host path (bind) or a volume name; an empty name
@@ -191,7 +228,7 @@ type Mount struct {
 	// Options as the kernel and the field know them: ro, rw, z, Z, U, O,
 	// rprivate …, nosuid, exec, copy, nocopy, size=…, mode=…, idmap.
 	Options []string `json:"options,omitempty"`
-	// SubPath of a volume.
+	// SubPath of a volume or an image.
 	SubPath string `json:"subpath,omitempty"`
 }
 

@@ -3,6 +3,7 @@ package specgen
 import (
 	"fmt"
 	"maps"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -16,7 +17,8 @@ func (c *Container) ApplyImage(img ImageConfig) error {
 	if len(c.Process.Entrypoint)+len(c.Process.Command) == 0 {
 		return ErrNoCommand
 	}
-	c.Process.Env = mergeEnv(c.keptEnv(imageEnv(img.Env)), c.Process.Env)
+	env := c.keptEnv(imageEnv(img.Env))
+	c.Process.Env = mergeEnv(env, expand(c.Process.EnvMerge, env), c.Process.Env)
 	if c.Process.WorkDir == "" && img.WorkingDir != "" {
 		if strings.ContainsRune(img.WorkingDir, 0) {
 			return fmt.Errorf("image: invalid working directory %q", img.WorkingDir)
@@ -34,6 +36,9 @@ func (c *Container) ApplyImage(img ImageConfig) error {
 			return fmt.Errorf("image: stop signal: %w: choose one with --stop-signal", err)
 		}
 		c.Process.StopSignal = img.StopSignal
+	}
+	if c.Process.StopSignal == "" && c.SystemdMode() {
+		c.Process.StopSignal = "SIGRTMIN+3" // systemd's for an orderly halt
 	}
 	if len(img.Labels) > 0 {
 		labels := maps.Clone(img.Labels)
@@ -59,6 +64,23 @@ func (c *Container) applyCommand(img ImageConfig) {
 	if len(c.Process.Command) == 0 && !own {
 		c.Process.Command = slices.Clone(img.Cmd)
 	}
+}
+
+// expand fills the variables of the image into the user's words.
+func expand(words, env []string) []string {
+	var out []string
+	for _, w := range words {
+		name, value, _ := strings.Cut(w, "=")
+		out = append(out, name+"="+os.Expand(value, func(key string) string {
+			for _, e := range env {
+				if v, ok := strings.CutPrefix(e, key+"="); ok {
+					return v
+				}
+			}
+			return ""
+		}))
+	}
+	return out
 }
 
 // imageEnv keeps the well-formed variables of an image. An entry without "="

@@ -63,6 +63,12 @@ func (c *Container) ToOCI(f Facts) (*rspec.Spec, error) {
 	if f.UserNS != "" {
 		spec.Linux.UIDMappings, spec.Linux.GIDMappings = nil, nil // a namespace that exists has them
 	}
+	if name := c.Process.Personality; name != "" {
+		spec.Linux.Personality = &rspec.LinuxPersonality{Domain: rspec.LinuxPersonalityDomain(name)}
+	}
+	if c.Resources.RDTClass != "" {
+		spec.Linux.IntelRdt = &rspec.LinuxIntelRdt{ClosID: c.Resources.RDTClass}
+	}
 	if c.keepsGroups() {
 		if spec.Annotations == nil {
 			spec.Annotations = map[string]string{}
@@ -153,8 +159,14 @@ func (c *Container) ociUser(f *Facts) (rspec.User, error) {
 	}
 	user.Umask = &mask
 	// With one mapped id the kernel forbids setgroups; there is no other group.
-	if !c.keepsGroups() && !f.SingleID {
-		user.AdditionalGids = f.Groups
+	if c.keepsGroups() || f.SingleID {
+		return user, nil
+	}
+	user.AdditionalGids = f.Groups
+	for _, g := range f.Groups {
+		if !f.isMapped(f.GIDMap, g) {
+			return user, fmt.Errorf("group id %d, which the user is in too, is not mapped in the container's user namespace: map it, or choose another --user", g)
+		}
 	}
 	return user, nil
 }
@@ -171,7 +183,10 @@ func (f *Facts) isMapped(maps []rspec.LinuxIDMapping, id uint32) bool {
 }
 
 // inUserNS reports whether the container has no real root.
-func (f *Facts) inUserNS() bool { return f.Rootless || len(f.UIDMap) > 0 }
+func (f *Facts) inUserNS() bool { return f.Rootless || f.ownUserNS() }
+
+// ownUserNS reports whether the container is in another user namespace than pod.
+func (f *Facts) ownUserNS() bool { return len(f.UIDMap) > 0 || f.UserNS != "" }
 
 func parseUmask(s string) (uint32, error) {
 	if s == "" {
@@ -198,6 +213,9 @@ func (c *Container) environment(f *Facts) []string {
 	}
 	if f.Home != "" {
 		defaults = append(defaults, "HOME="+f.Home)
+	}
+	if c.SystemdMode() && len(f.ID) > 32 {
+		defaults = append(defaults, "container_uuid="+f.ID[:32])
 	}
 	return mergeEnv(c.keptEnv(slices.Concat(defaults, f.Env, c.Process.EnvDefaults)), c.Process.Env)
 }
@@ -233,7 +251,7 @@ func (c *Container) namespaces(f *Facts) ([]rspec.LinuxNamespace, error) {
 	if f.NetNS != "host" {
 		list = append(list, rspec.LinuxNamespace{Type: rspec.NetworkNamespace, Path: f.NetNS})
 	}
-	if len(f.UIDMap) > 0 {
+	if len(f.UIDMap) > 0 || f.UserNS != "" {
 		list = append(list, rspec.LinuxNamespace{Type: rspec.UserNamespace, Path: f.UserNS})
 	}
 	return list, nil

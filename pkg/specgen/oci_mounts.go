@@ -40,7 +40,7 @@ func (c *Container) ociMounts(f *Facts) ([]rspec.Mount, error) {
 		return slices.ContainsFunc(hidden, func(dir string) bool { return isBelow(m.Destination, dir) })
 	})
 	all := slices.Grow(own, len(f.Binds)+len(mounts)+3)
-	for _, m := range slices.Concat(f.Binds, c.scratchMounts(), mounts) {
+	for _, m := range slices.Concat(f.Binds, c.chrootBinds(f.Binds), c.scratchMounts(), mounts) {
 		m.Destination = path.Clean(m.Destination)
 		if !taken[m.Destination] {
 			taken[m.Destination] = true
@@ -54,6 +54,20 @@ func (c *Container) ociMounts(f *Facts) ([]rspec.Mount, error) {
 		return strings.Compare(a.Destination, b.Destination)
 	})
 	return all, nil
+}
+
+// chrootBinds repeat pod's own files of /etc in the directories of --chrootdirs.
+func (c *Container) chrootBinds(binds []rspec.Mount) []rspec.Mount {
+	var more []rspec.Mount
+	for _, dir := range c.Storage.ChrootDirs {
+		for _, b := range binds {
+			if strings.HasPrefix(b.Destination, "/etc/") {
+				b.Destination = path.Join(dir, b.Destination)
+				more = append(more, b)
+			}
+		}
+	}
+	return more
 }
 
 // kernelMounts are the kernel's file systems.
@@ -111,7 +125,7 @@ func (f *Facts) ownsSysfs() bool {
 	case f.NetNS == "host":
 		return !f.inUserNS()
 	case f.NetNS != "":
-		return len(f.UIDMap) == 0 // pod's namespace made it, not the container's
+		return !f.ownUserNS() // pod's namespace made it, not the container's
 	}
 	return true
 }
@@ -132,7 +146,7 @@ func (c *Container) sysMount(f *Facts) rspec.Mount {
 
 func (c *Container) cgroupMount() rspec.Mount {
 	access := "ro"
-	if c.Security.Privileged && !isShared(c.Spaces.Cgroup) {
+	if (c.Security.Privileged || c.SystemdMode()) && !isShared(c.Spaces.Cgroup) {
 		access = "rw"
 	}
 	return rspec.Mount{
@@ -165,15 +179,34 @@ func (c *Container) writableTmpfs() bool {
 
 // scratchMounts are the writable places of a read-only container.
 func (c *Container) scratchMounts() []rspec.Mount {
+	mounts := c.systemdMounts()
 	if !c.Security.ReadOnly || !c.writableTmpfs() {
-		return nil
+		return mounts
 	}
-	var mounts []rspec.Mount
 	for _, dst := range []string{"/run", "/tmp", "/var/tmp"} {
+		if slices.ContainsFunc(mounts, func(m rspec.Mount) bool { return m.Destination == dst }) {
+			continue
+		}
 		mounts = append(mounts, rspec.Mount{
 			Destination: dst, Type: "tmpfs", Source: "tmpfs",
 			Options: []string{"rw", "rprivate", "nosuid", "nodev", "tmpcopyup"},
 		})
+	}
+	return mounts
+}
+
+// systemdMounts are the places systemd wants to be empty and writable.
+func (c *Container) systemdMounts() []rspec.Mount {
+	if !c.SystemdMode() {
+		return nil
+	}
+	var mounts []rspec.Mount
+	for _, dst := range []string{"/run", "/run/lock", "/tmp", "/var/log/journal"} {
+		opts := []string{"rw", "rprivate", "nosuid", "nodev", "tmpcopyup"}
+		if size := c.Resources.ShmSizeSystemd; size > 0 {
+			opts = append(opts, "size="+strconv.FormatInt(size, 10))
+		}
+		mounts = append(mounts, rspec.Mount{Destination: dst, Type: "tmpfs", Source: "tmpfs", Options: opts})
 	}
 	return mounts
 }
@@ -193,10 +226,19 @@ func (c *Container) userMounts(f *Facts) ([]rspec.Mount, error) {
 func (m Mount) toOCI(f *Facts) (rspec.Mount, error) {
 	opts, own := m.Split()
 	dst := path.Clean(m.Destination)
-	if m.Type == "tmpfs" {
+	switch m.Type {
+	case "ramfs":
+		opts = slices.DeleteFunc(addDefaults(opts, "tmpcopyup"), func(o string) bool {
+			return o == "tmpcopyup" || o == "notmpcopyup" // runtimes copy into a tmpfs only
+		})
+		return rspec.Mount{Destination: dst, Type: "ramfs", Source: "ramfs", Options: opts}, nil
+	case "tmpfs":
 		opts = addDefaults(opts, "tmpcopyup")
 		opts = slices.DeleteFunc(opts, func(o string) bool { return o == "notmpcopyup" })
 		return rspec.Mount{Destination: dst, Type: "tmpfs", Source: "tmpfs", Options: opts}, nil
+	case "devpts":
+		opts = append([]string{"nosuid", "noexec", "newinstance", "ptmxmode=0666"}, opts...)
+		return rspec.Mount{Destination: dst, Type: "devpts", Source: "devpts", Options: opts}, nil
 	}
 	if m.Type == "scratch" {
 		if len(f.Overlays[m.Destination]) == 0 {
@@ -205,8 +247,8 @@ func (m Mount) toOCI(f *Facts) (rspec.Mount, error) {
 		return rspec.Mount{Destination: dst, Type: "overlay", Source: "overlay", Options: f.Overlays[m.Destination]}, nil
 	}
 	source, resolved := f.MountSources[m.Destination]
-	if !resolved && (own.Overlay || m.SubPath != "") {
-		return rspec.Mount{}, unsupported("an overlay or a subpath here")
+	if !resolved && (own.Overlay || m.SubPath != "" || m.Type == "image") {
+		return rspec.Mount{}, fmt.Errorf("%s %q is not mounted", m.Type, m.Source)
 	}
 	if !resolved {
 		source = m.Source
@@ -218,16 +260,32 @@ func (m Mount) toOCI(f *Facts) (rspec.Mount, error) {
 		return rspec.Mount{}, fmt.Errorf("%s %q has no directory on the host", m.Type, m.Source)
 	}
 	opts = addDefaults(opts, "rbind")
+	if m.Type == "image" && !m.Writable() && !own.Overlay {
+		opts = append(opts, "ro")
+	}
 	if isBelow(path.Clean(source), "/dev") && !slices.Contains(m.Options, "nodev") {
 		// Who binds devices wants to use them.
 		opts = slices.DeleteFunc(opts, func(o string) bool { return o == "nodev" })
 	}
-	if own.Idmap {
-		// Without mappings of the mount's own, the runtime takes those of the
-		// container's user namespace (runtime-spec, mount option idmap).
-		opts = append(opts, "idmap")
+	out := rspec.Mount{Destination: dst, Type: "bind", Source: source, Options: opts}
+	if !own.Idmap {
+		return out, nil
 	}
-	return rspec.Mount{Destination: dst, Type: "bind", Source: source, Options: opts}, nil
+	// Without mappings of the mount's own, the runtime takes those of the
+	// container's user namespace (runtime-spec, mount option idmap).
+	out.Options = append(out.Options, "idmap")
+	if own.IdmapOf == "" {
+		return out, nil
+	}
+	uids, gids, err := parseMountIdmap(own.IdmapOf)
+	if err != nil {
+		return out, err
+	}
+	if out.UIDMappings, err = mountIDs(uids, f.UIDMap); err != nil {
+		return out, err
+	}
+	out.GIDMappings, err = mountIDs(gids, f.GIDMap)
+	return out, err
 }
 
 // addDefaults adds the options of every mount of the user's, each unless one of

@@ -149,7 +149,7 @@ func TestToOCIRefuses(t *testing.T) {
 		}, "duplicate mount destination"},
 		"subpath": {func(c *Container, _ *Facts) {
 			c.Storage.Mounts = []Mount{{Type: "volume", Source: "data", SubPath: "s", Destination: "/x"}}
-		}, "not supported yet"},
+		}, "is not mounted"},
 		"oom score":         {func(c *Container, f *Facts) { n := -5; c.Process.OOMScoreAdj, f.OOMScoreAdj = &n, 100 }, "can only raise it"},
 		"rule without root": {func(c *Container, _ *Facts) { c.Security.DeviceCgroupRules = []string{"c 1:1 r"} }, "needs root"},
 		"device not there":  {func(c *Container, f *Facts) { f.Rootless = false; c.Security.Devices = []string{"/dev/nope"} }, "no device at /dev/nope"},

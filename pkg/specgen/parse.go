@@ -11,6 +11,7 @@ import (
 
 	"github.com/docker/go-units"
 	"github.com/moby/sys/signal"
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 var nameRE = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
@@ -78,55 +79,84 @@ type UserNS struct {
 	// KeepID: the container has a user namespace in which the user keeps an id;
 	// otherwise it shares pod's.
 	KeepID bool
+	// Auto: one of its own with ids no other container has; NoMap: one in which
+	// the user himself has none.
+	Auto, NoMap bool
 	// UID and GID are where keep-id puts the user; nil means his own.
 	UID, GID *uint32
-	// Container is whose user namespace is joined.
-	Container string
+	// Size is the number of ids of keep-id and auto; 0 is all, or as needed.
+	Size uint32
+	// UIDMap and GIDMap are mappings that auto is to contain.
+	UIDMap, GIDMap []rspec.LinuxIDMapping
+	// Container is whose namespace is joined, Path the file of one.
+	Container, Path string
 }
 
-// ParseUserNS reads Spaces.User: "", host, keep-id[:uid=N,gid=N] or
-// container:ID.
+// ParseUserNS reads Spaces.User.
 func ParseUserNS(s string) (UserNS, error) {
 	mode, opts, hasOpts := strings.Cut(s, ":")
-	u := UserNS{KeepID: mode == "keep-id"}
+	u := UserNS{KeepID: mode == "keep-id", Auto: mode == "auto", NoMap: mode == "nomap"}
 	switch mode {
-	case "", "host":
+	case "", "host", "nomap", "private":
 		if hasOpts {
 			return UserNS{}, fmt.Errorf("invalid user namespace %q", s)
 		}
 		return u, nil
-	case "keep-id":
-	case "container":
-		if opts == "" || hasControl(opts) {
-			return UserNS{}, fmt.Errorf("invalid user namespace %q: it must be container:NAME", s)
+	case "container", "ns":
+		if opts == "" || hasControl(opts) || (mode == "ns" && !path.IsAbs(opts)) {
+			return UserNS{}, fmt.Errorf("invalid user namespace %q: it must be container:NAME or ns:PATH", s)
 		}
-		u.Container = opts
+		if u.Container = opts; mode == "ns" {
+			u.Container, u.Path = "", opts
+		}
 		return u, nil
-	case "auto", "nomap", "ns", "private":
-		return UserNS{}, unsupported("--userns=%s", mode)
+	case "keep-id", "auto":
 	default:
-		return UserNS{}, fmt.Errorf("invalid user namespace %q: it must be host, keep-id[:uid=N,gid=N] or container:NAME", s)
+		return UserNS{}, fmt.Errorf("invalid user namespace %q: it must be host, keep-id[:uid=N,gid=N,size=N], auto, nomap, container:NAME or ns:PATH", s)
 	}
 	if !hasOpts {
 		return u, nil
 	}
 	for o := range strings.SplitSeq(opts, ",") {
-		key, value, _ := strings.Cut(o, "=")
-		if key == "size" {
-			return UserNS{}, unsupported("--userns=keep-id:size")
-		}
-		n, err := strconv.ParseUint(value, 10, 31)
-		if err != nil || (key != "uid" && key != "gid") {
-			return UserNS{}, fmt.Errorf("invalid user namespace option %q: it must be uid=N or gid=N", o)
-		}
-		id := uint32(n)
-		if key == "uid" {
-			u.UID = &id
-		} else {
-			u.GID = &id
+		if err := u.setOption(o); err != nil {
+			return UserNS{}, err
 		}
 	}
 	return u, nil
+}
+
+// setOption reads KEY=VALUE of keep-id or auto.
+func (u *UserNS) setOption(o string) error {
+	key, value, _ := strings.Cut(o, "=")
+	switch {
+	case u.Auto && (key == "uidmapping" || key == "gidmapping"):
+		rule, err := parseIDRule("mapping", value)
+		if err != nil || rule.extend || rule.host || rule.uid || rule.gid {
+			return fmt.Errorf("invalid user namespace option %q: it must be %s=INSIDE:OUTSIDE:SIZE", o, key)
+		}
+		to := &u.UIDMap
+		if key == "gidmapping" {
+			to = &u.GIDMap
+		}
+		*to = append(*to, rspec.LinuxIDMapping{ContainerID: uint32(rule.inside), HostID: uint32(rule.from), Size: uint32(rule.size)})
+		return nil
+	case key != "size" && (u.Auto || (key != "uid" && key != "gid")):
+		return fmt.Errorf("invalid user namespace option %q: keep-id has uid=N, gid=N and size=N, auto has size=N, uidmapping= and gidmapping=", o)
+	}
+	n, err := strconv.ParseUint(value, 10, 31)
+	if err != nil || (key == "size" && n == 0) {
+		return fmt.Errorf("invalid user namespace option %q: it must be a number", o)
+	}
+	id := uint32(n)
+	switch key {
+	case "uid":
+		u.UID = &id
+	case "gid":
+		u.GID = &id
+	default:
+		u.Size = id
+	}
+	return nil
 }
 
 // Ulimit is a parsed --ulimit; math.MaxUint64 is unlimited.

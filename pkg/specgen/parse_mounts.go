@@ -21,6 +21,8 @@ type OwnOptions struct {
 	Upper, Work string
 	// Idmap maps the ids of the source to the container's.
 	Idmap bool
+	// IdmapOf are mappings of the mount's own, as idmap= has them.
+	IdmapOf string
 	// Copy and NoCopy say whether a new volume gets the image's content.
 	Copy, NoCopy bool
 }
@@ -43,7 +45,7 @@ func (m Mount) Split() (kernel []string, own OwnOptions) {
 		case "workdir":
 			own.Work = value
 		case "idmap":
-			own.Idmap = true
+			own.Idmap, own.IdmapOf = true, value
 		case "copy":
 			own.Copy = true
 		case "nocopy":
@@ -68,6 +70,10 @@ func (m Mount) ReadOnly() bool {
 	}
 	return ro
 }
+
+// Writable reports whether an image is mounted for writing, which it is not unless
+// that is asked for.
+func (m Mount) Writable() bool { return slices.Contains(m.Options, "rw") && !m.ReadOnly() }
 
 // ParseVolume reads a value of --volume: [SOURCE:]DESTINATION[:OPTIONS]. A
 // source that begins with "/" or "." is a path on the host, and may still be
@@ -149,24 +155,60 @@ func ParseMount(s string) (Mount, error) {
 		}
 	}
 	switch m.Type {
-	case "bind", "volume", "tmpfs":
-	case "image", "glob", "ramfs", "devpts", "artifact", "npipe", "cluster":
+	case "bind", "volume", "tmpfs", "ramfs", "devpts", "image", "glob":
+	case "artifact", "npipe", "cluster":
 		return Mount{}, unsupported("--mount type=%s", m.Type)
 	default:
-		return Mount{}, fmt.Errorf("mount %q: unknown type %q: it must be bind, volume or tmpfs", s, m.Type)
+		return Mount{}, fmt.Errorf("mount %q: unknown type %q: it must be %s", s, m.Type, mountTypes)
 	}
 	for _, f := range fields {
 		if err := m.setField(f); err != nil {
 			return Mount{}, fmt.Errorf("mount %q: %w", s, err)
 		}
 	}
-	if m.Type == "bind" && m.Source == "" {
-		return Mount{}, fmt.Errorf("mount %q: a bind mount needs a source", s)
+	switch {
+	case m.Source == "" && m.Type != "volume" && m.hasSource():
+		return Mount{}, fmt.Errorf("mount %q: a mount of type %s needs a source", s, m.Type)
+	case m.Type == "devpts" && m.Destination == "":
+		m.Destination = "/dev/pts"
+	case m.Type == "glob" && m.Destination == "":
+		m.Destination = sameAsSource
 	}
 	if err := m.finish(); err != nil {
 		return Mount{}, fmt.Errorf("mount %q: %w", s, err)
 	}
 	return m, nil
+}
+
+// mountTypes is what --mount takes, for errors.
+const mountTypes = "bind, volume, tmpfs, ramfs, devpts, image or glob"
+
+// sameAsSource, as the destination of a glob, mounts each match where it is on the
+// host.
+const sameAsSource = "/."
+
+// hasSource says whether the type of mount is of something.
+func (m *Mount) hasSource() bool {
+	switch m.Type {
+	case "tmpfs", "ramfs", "devpts":
+		return false
+	}
+	return true
+}
+
+// Expand makes a bind of each host path that the pattern of a glob has matched.
+func (m Mount) Expand(matches []string) []Mount {
+	var binds []Mount
+	for _, found := range matches {
+		b := m
+		b.Type, b.Source, b.Destination = "bind", found, path.Clean(found)
+		if m.Destination != sameAsSource {
+			b.Destination = path.Join(m.Destination, path.Base(found))
+		}
+		b.Options = slices.Clone(m.Options)
+		binds = append(binds, b)
+	}
+	return binds
 }
 
 // setField applies one KEY[=VALUE] of --mount.
@@ -176,15 +218,15 @@ func (m *Mount) setField(field string) error {
 	case "type":
 		return nil
 	case "src", "source":
-		if m.Type == "tmpfs" {
-			return fmt.Errorf("a tmpfs has no source")
+		if !m.hasSource() {
+			return fmt.Errorf("a %s has no source", m.Type)
 		}
 		m.Source = value
 	case "dst", "destination", "target":
 		m.Destination = value
 	case "subpath", "volume-subpath":
-		if m.Type != "volume" {
-			return fmt.Errorf("%s is for volumes only", key)
+		if m.Type != "volume" && m.Type != "image" {
+			return fmt.Errorf("%s is for volumes and images only", key)
 		}
 		m.SubPath = value
 	case "bind-propagation":
@@ -199,17 +241,19 @@ func (m *Mount) setField(field string) error {
 		}
 		m.Options = append(m.Options, label)
 	case "tmpfs-size", "tmpfs-mode":
-		if m.Type != "tmpfs" {
+		if m.Type != "tmpfs" && m.Type != "ramfs" {
 			return fmt.Errorf("%s is for tmpfs only", key)
 		}
 		m.Options = append(m.Options, strings.TrimPrefix(key, "tmpfs-")+"="+value)
-	case "size", "mode", "upperdir", "workdir":
+	case "size", "mode", "upperdir", "workdir", "uid", "gid", "max":
 		m.Options = append(m.Options, field)
 	case "idmap":
-		if hasValue && value != "true" {
-			return unsupported("idmap with mappings of its own")
+		switch {
+		case !hasValue || value == "true":
+			m.Options = append(m.Options, "idmap")
+		case value != "false":
+			m.Options = append(m.Options, field)
 		}
-		m.Options = append(m.Options, "idmap")
 	case "consistency": // docker's hint for shared folders of virtual machines; Linux has one consistency
 		return nil
 	case "volume-opt", "volume-label", "volume-driver":
@@ -233,14 +277,14 @@ func (m *Mount) setSwitch(key, value string, hasValue bool) error {
 		}
 	}
 	pair, ok := map[string][2]string{
-		"ro": {"ro", "rw"}, "readonly": {"ro", "rw"}, "rw": {"rw", "ro"},
+		"ro": {"ro", "rw"}, "readonly": {"ro", "rw"}, "rw": {"rw", "ro"}, "readwrite": {"rw", "ro"},
 		"U": {"U", ""}, "chown": {"U", ""}, "O": {"O", ""},
 		"dev": {"dev", "nodev"}, "nodev": {"nodev", "dev"},
 		"exec": {"exec", "noexec"}, "noexec": {"noexec", "exec"},
 		"suid": {"suid", "nosuid"}, "nosuid": {"nosuid", "suid"},
 		"copy": {"copy", "nocopy"}, "nocopy": {"nocopy", "copy"}, "volume-nocopy": {"nocopy", "copy"},
 		"tmpcopyup": {"tmpcopyup", "notmpcopyup"}, "notmpcopyup": {"notmpcopyup", "tmpcopyup"},
-		"bind-nonrecursive": {"bind", "rbind"},
+		"bind-nonrecursive": {"bind", "rbind"}, "no-dereference": {"no-dereference", ""}, "noswap": {"noswap", ""},
 	}[key]
 	if !ok {
 		return fmt.Errorf("unknown option %q", key)
@@ -257,6 +301,9 @@ func (m *Mount) setSwitch(key, value string, hasValue bool) error {
 
 // finish cleans the destination and checks the mount on its own.
 func (m *Mount) finish() error {
+	if m.Type == "glob" && m.Destination == sameAsSource {
+		return m.check()
+	}
 	if err := checkDestination(m.Destination); err != nil {
 		return err
 	}
@@ -305,6 +352,9 @@ func (m *Mount) check() error {
 	if (seen["upperdir"] != "" || seen["workdir"] != "") && seen["O"] == "" {
 		return fmt.Errorf("upperdir and workdir need the option O")
 	}
+	if (seen["upperdir"] == "") != (seen["workdir"] == "") {
+		return fmt.Errorf("must set both `upperdir` and `workdir`")
+	}
 	return nil
 }
 
@@ -335,9 +385,14 @@ func mountOptionGroup(kind, o string) (string, error) {
 	}
 	switch {
 	case group != "":
-	case kind == "tmpfs":
+	case kind == "devpts":
+		if group = key; !slices.Contains([]string{"uid", "gid", "mode", "max"}, key) || value == "" || strings.Trim(value, "0123456789") != "" {
+			return "", fmt.Errorf("unknown devpts option %q", o)
+		}
+		return group, nil
+	case kind == "tmpfs" || kind == "ramfs":
 		group = tmpfsOptionGroup(key)
-		if group == "" || (group != "tmpcopyup") != (hasValue && value != "") {
+		if group == "" || (group != "tmpcopyup" && group != "noswap") != (hasValue && value != "") {
 			return "", fmt.Errorf("unknown tmpfs option %q", o)
 		}
 		return group, nil
@@ -350,7 +405,8 @@ func mountOptionGroup(kind, o string) (string, error) {
 			return group, nil
 		}
 		if key == "idmap" && hasValue {
-			return "", unsupported("idmap with mappings of its own")
+			_, _, err := parseMountIdmap(value)
+			return group, err
 		}
 	}
 	if group == "" || hasValue {
@@ -365,6 +421,8 @@ func tmpfsOptionGroup(key string) string {
 		return key
 	case "tmpcopyup", "notmpcopyup":
 		return "tmpcopyup"
+	case "noswap":
+		return key
 	}
 	return ""
 }
@@ -375,7 +433,7 @@ func bindOptionGroup(key string) string {
 		return "bind"
 	case "copy", "nocopy":
 		return "copy"
-	case "O", "idmap", "upperdir", "workdir":
+	case "O", "idmap", "upperdir", "workdir", "no-dereference":
 		return key
 	}
 	return ""

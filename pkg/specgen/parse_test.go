@@ -1,12 +1,13 @@
 package specgen
 
 import (
-	"errors"
 	"math"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 func TestParsePorts(t *testing.T) {
@@ -102,7 +103,8 @@ func TestParseVolume(t *testing.T) {
 		"/h:/c:ro:x":                {err: "too many colons"},
 		"/h:/c\n":                   {err: "control characters"},
 		"/h:/c:upperdir=/u":         {err: "need the option O"},
-		"/h:/c:idmap=uids=0-1000-1": {err: "not supported yet"},
+		"/h:/c:idmap=uids=0-1000-1": {want: Mount{Type: "bind", Source: "/h", Destination: "/c", Options: []string{"idmap=uids=0-1000-1"}}},
+		"/h:/c:idmap=0-1000-1":      {err: "it is uids=FILE-HOST-SIZE"},
 	})
 }
 
@@ -115,7 +117,9 @@ func TestParseMount(t *testing.T) {
 		`type=bind,"src=/a,b",dst=/c,bind-propagation=rshared`:  {want: Mount{Type: "bind", Source: "/a,b", Destination: "/c", Options: []string{"rshared"}}},
 		"type=tmpfs,dst=/t,tmpfs-size=64m,tmpfs-mode=1777":      {want: Mount{Type: "tmpfs", Destination: "/t", Options: []string{"size=64m", "mode=1777"}}},
 		"type=volume,src=v,dst=/c,subpath=a/b,U=true":           {want: Mount{Type: "volume", Source: "v", Destination: "/c", SubPath: "a/b", Options: []string{"U"}}},
-		"type=image,src=x,dst=/c":                               {err: "--mount type=image is not supported yet"},
+		"type=artifact,src=x,dst=/c":                            {err: "--mount type=artifact is not supported yet"},
+		"type=image,dst=/c":                                     {err: "needs a source"},
+		"type=devpts,mode=x":                                    {err: "unknown devpts option"},
 		"type=magic,dst=/c":                                     {err: "unknown type"},
 		"type=bind,dst=/c":                                      {err: "needs a source"},
 		"type=tmpfs,src=/h,dst=/c":                              {err: "no source"},
@@ -209,9 +213,17 @@ func TestSmallParsers(t *testing.T) {
 		_, err := ParseUserNS(s)
 		refuse(s, err)
 	}
-	var unsup *UnsupportedError
-	if _, err := ParseUserNS("nomap"); !errors.As(err, &unsup) {
-		t.Errorf("nomap: %v", err)
+	ns, err = ParseUserNS("keep-id:size=9")
+	must(ns, UserNS{KeepID: true, Size: 9}, err)
+	ns, err = ParseUserNS("auto:size=9,uidmapping=0:1:1")
+	must(ns, UserNS{Auto: true, Size: 9, UIDMap: []rspec.LinuxIDMapping{{HostID: 1, Size: 1}}}, err)
+	ns, err = ParseUserNS("container:x")
+	must(ns, UserNS{Container: "x"}, err)
+	ns, err = ParseUserNS("ns:/x")
+	must(ns, UserNS{Path: "/x"}, err)
+	for _, s := range []string{"nomap:x", "auto:uid=1", "auto:uidmapping=+0:1:1", "auto:size=0", "container:", "ns:x"} {
+		_, err := ParseUserNS(s)
+		refuse(s, err)
 	}
 	d, err := ParseDevice("/dev/a:/dev/b:rw")
 	must(d, Device{"/dev/a", "/dev/b", "rw"}, err)

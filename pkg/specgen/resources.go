@@ -49,6 +49,10 @@ type Resources struct {
 	CgroupConf map[string]string `json:"cgroup_conf,omitempty"`
 	// ShmSize of /dev/shm in bytes; 0 means 64 MiB.
 	ShmSize int64 `json:"shm_size,omitempty"`
+	// ShmSizeSystemd is the size of the tmpfs of the systemd mode; 0 is no limit.
+	ShmSizeSystemd int64 `json:"shm_size_systemd,omitempty"`
+	// RDTClass is a class of service of Intel RDT.
+	RDTClass string `json:"rdt_class,omitempty"`
 	// CgroupParent is a cgroup path or slice.
 	CgroupParent string `json:"cgroup_parent,omitempty"`
 	// Cgroups is enabled (""), disabled, no-conmon or split.

@@ -19,7 +19,7 @@ const (
 func (c *Container) Validate() error {
 	for _, check := range []func() error{
 		c.validateIdentity, c.Process.validate, c.Security.validate, c.Resources.validate, c.Spaces.validate,
-		c.Network.validate, c.Storage.validate, c.Log.validate, c.Health.Validate, c.validateTogether,
+		c.Network.validate, c.Storage.validate, c.Log.validate, c.Health.Validate, c.validateTogether, c.validateExtra,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -335,13 +335,16 @@ func (s *Storage) validate() error {
 	for i := range s.Mounts {
 		m := s.Mounts[i]
 		switch {
-		case m.Type != "bind" && m.Type != "volume" && m.Type != "tmpfs" && m.Type != "scratch":
-			return fmt.Errorf("mount %s: unknown type %q: it must be bind, volume or tmpfs", m.Destination, m.Type)
-		case m.Type == "bind" && !path.IsAbs(m.Source):
+		case !slices.Contains([]string{"bind", "volume", "tmpfs", "ramfs", "devpts", "image", "glob", "scratch"}, m.Type):
+			return fmt.Errorf("mount %s: unknown type %q: it must be %s", m.Destination, m.Type, mountTypes)
+		case (m.Type == "bind" || m.Type == "glob") && !path.IsAbs(m.Source):
 			return fmt.Errorf("mount %s: source %q must be an absolute path", m.Destination, m.Source)
 		}
 		if err := m.finish(); err != nil {
 			return fmt.Errorf("mount %s: %w", m.Destination, err)
+		}
+		if m.Type == "glob" {
+			continue // its matches are tested when they are known
 		}
 		if seen[m.Destination] {
 			return fmt.Errorf("%s: duplicate mount destination", m.Destination)

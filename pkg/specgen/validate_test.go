@@ -58,7 +58,7 @@ func TestValidate(t *testing.T) {
 		"ipc space":             {Container{Spaces: Spaces{IPC: "shareable"}}, ""},
 		"container space":       {Container{Spaces: Spaces{UTS: "container:"}}, "invalid --uts"},
 		"ns space":              {Container{Spaces: Spaces{Cgroup: "ns:rel"}}, "invalid --cgroupns"},
-		"userns":                {Container{Spaces: Spaces{User: "auto"}}, "not supported yet"},
+		"userns":                {Container{Spaces: Spaces{User: "private"}}, "at least one UID or GID mapping"},
 		"bridge":                {Container{Network: Network{Mode: "mynet"}}, "not supported yet"},
 		"pasta":                 {Container{Network: Network{Mode: "pasta:-T,80"}}, ""},
 		"hostname":              {Container{Network: Network{Hostname: strings.Repeat("a", 65)}}, "longer than 64"},

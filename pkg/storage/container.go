@@ -45,10 +45,66 @@ type ContainerOptions struct {
 	Volatile bool
 	// UIDMap and GIDMap, when set, give the files other owners.
 	UIDMap, GIDMap []rspec.LinuxIDMapping
+	// Auto gives the files owners that no other container of the store has.
+	Auto *AutoMaps
 	// LabelOpts are SELinux options.
 	LabelOpts []string
 	// StorageOpt are per-container driver options (size, inodes).
 	StorageOpt map[string]string
+}
+
+// AutoMaps ask for a user namespace of Size ids that are in no other container's;
+// UIDMap and GIDMap are part of it.
+type AutoMaps struct {
+	Size           uint32
+	UIDMap, GIDMap []rspec.LinuxIDMapping
+}
+
+// mappings are what the library is told about the owners of files.
+func (o *ContainerOptions) mappings() types.IDMappingOptions {
+	if o.Auto == nil {
+		return types.IDMappingOptions{
+			HostUIDMapping: len(o.UIDMap) == 0, HostGIDMapping: len(o.GIDMap) == 0,
+			UIDMap: idMaps(o.UIDMap), GIDMap: idMaps(o.GIDMap),
+		}
+	}
+	// With a size the library does not look into the image, whose account files
+	// it opens whatever they are.
+	return types.IDMappingOptions{AutoUserNs: true, AutoUserNsOpts: types.AutoUserNsOptions{
+		Size: o.Auto.Size, AdditionalUIDMappings: idMaps(o.Auto.UIDMap), AdditionalGIDMappings: idMaps(o.Auto.GIDMap),
+	}}
+}
+
+// IDMaps are the maps of a container's files; none when they are the store's.
+func (s *Store) IDMaps(ctx context.Context, id string) (uids, gids []rspec.LinuxIDMapping, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	c, err := s.store.Container(id)
+	if err != nil {
+		return nil, nil, translate("storage of", id, err)
+	}
+	back := func(maps []idtools.IDMap) (out []rspec.LinuxIDMapping) {
+		for _, m := range maps {
+			out = append(out, rspec.LinuxIDMapping{ContainerID: uint32(m.ContainerID), HostID: uint32(m.HostID), Size: uint32(m.Size)})
+		}
+		return out
+	}
+	return back(c.UIDMap), back(c.GIDMap), nil
+}
+
+// WithImage mounts an image, read-only, while work runs.
+func (s *Store) WithImage(ctx context.Context, id string, work func(root string) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	root, err := s.store.MountImage(id, nil, "")
+	if err != nil {
+		return translate("mount image", id, err)
+	}
+	err = work(root)
+	_, unmountErr := s.store.UnmountImage(id, false)
+	return errors.Join(err, translate("unmount image", id, unmountErr))
 }
 
 // Container is what the store says of a container's root file system.
@@ -106,13 +162,10 @@ func (s *Store) CreateContainer(ctx context.Context, opts ContainerOptions) erro
 		return fmt.Errorf("encode metadata: %w", err)
 	}
 	_, err = s.store.CreateContainer(opts.ID, names, opts.ImageID, LayerID(opts.ID), string(raw), &cstorage.ContainerOptions{
-		IDMappingOptions: types.IDMappingOptions{
-			HostUIDMapping: len(opts.UIDMap) == 0, HostGIDMapping: len(opts.GIDMap) == 0,
-			UIDMap: idMaps(opts.UIDMap), GIDMap: idMaps(opts.GIDMap),
-		},
-		LabelOpts:  opts.LabelOpts,
-		Volatile:   opts.Volatile,
-		StorageOpt: opts.StorageOpt,
+		IDMappingOptions: opts.mappings(),
+		LabelOpts:        opts.LabelOpts,
+		Volatile:         opts.Volatile,
+		StorageOpt:       opts.StorageOpt,
 	})
 	if errors.Is(err, cstorage.ErrDuplicateName) {
 		return fmt.Errorf("create storage of %s: %w: %s", opts.ID[:12], ErrNameInUse, opts.Name)

@@ -159,7 +159,8 @@ func (s *Store) List(ctx context.Context) ([]*Container, error) {
 // Needing returns the containers whose description names another one.
 func (s *Store) Needing(ctx context.Context) ([]*Container, error) {
 	// Nearly always there are none, and no document has to be decoded.
-	const where = `(instr(doc, CAST('"container:' AS BLOB)) > 0 OR instr(doc, CAST('"volumes_from":' AS BLOB)) > 0)`
+	const where = `(instr(doc, CAST('"container:' AS BLOB)) > 0 OR instr(doc, CAST('"volumes_from":' AS BLOB)) > 0 OR
+		instr(doc, CAST('"requires":' AS BLOB)) > 0)`
 	return s.list(ctx, "list containers", fmt.Sprintf(selectContainers, where), s.bootID)
 }
 

@@ -214,7 +214,7 @@ func (a *App) Engine(ctx context.Context) (*libpod.Engine, error) {
 			Images:  func() (*image.Store, error) { return a.Images(ctx) },
 			Events:  log, Self: self, Warn: func(s string) { a.Warn("%s", s) },
 			Runtime: a.Global.Runtime, RuntimeFlags: a.Global.RuntimeFlags, Conmon: a.Global.Conmon,
-			CgroupManager: a.Global.CgroupManager, VolumePath: a.Global.VolumePath,
+			CgroupManager: a.Global.CgroupManager, VolumePath: a.Global.VolumePath, NotifySocket: os.Getenv("NOTIFY_SOCKET"),
 		})
 		if err != nil {
 			return nil, nil, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +22,8 @@ type execOptions struct {
 	detachKeys     string
 	cidfile        string
 	env, envFiles  []string
+	wait           int32
+	preserve       func() ([]uint, error)
 }
 
 func newExec(a *cli.App) *cobra.Command {
@@ -43,7 +46,10 @@ func newExec(a *cli.App) *cobra.Command {
 	fs.BoolVarP(&opts.Terminal, "tty", "t", false, "Allocate a pseudo-TTY")
 	fs.StringVarP(&opts.User, "user", "u", "", "Sets the username or UID used and optionally the groupname or GID for the specified command")
 	fs.StringVarP(&opts.WorkDir, "workdir", "w", "", "Working directory inside the container")
-	flag.Unsupported(fs, "no-session", "preserve-fd", "preserve-fds", "wait")
+	fs.BoolVar(&opts.NoSession, "no-session", false, "Keep no record of the exec session")
+	fs.Int32Var(&opts.wait, "wait", 0, "Total seconds to wait for container to start")
+	_ = fs.MarkHidden("wait")
+	opts.preserve = flag.PreserveFDs(fs)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runExec(cmd.Context(), a, &opts, args) }
 	return cmd
 }
@@ -57,6 +63,12 @@ func runExec(ctx context.Context, a *cli.App, opts *execOptions, args []string) 
 		return err
 	}
 	opts.Command = command
+	if opts.PreserveFDs, err = opts.preserve(); err != nil {
+		return err
+	}
+	if opts.NoSession && opts.detach {
+		return errors.New("--no-session and --detach cannot be used together")
+	}
 	e, err := a.Engine(ctx)
 	if err != nil {
 		return err
@@ -67,6 +79,9 @@ func runExec(ctx context.Context, a *cli.App, opts *execOptions, args []string) 
 			return err
 		}
 		name = c.ID
+	}
+	if err := awaitRunning(ctx, e, name, time.Duration(opts.wait)*time.Second); err != nil {
+		return err
 	}
 	if opts.detach {
 		out, err := e.Exec(ctx, name, opts.ExecOptions, nil)
@@ -85,6 +100,24 @@ func runExec(ctx context.Context, a *cli.App, opts *execOptions, args []string) 
 		return err
 	}
 	return exitWith(out)
+}
+
+// awaitRunning waits until a container runs that may not even exist yet.
+func awaitRunning(ctx context.Context, e *libpod.Engine, name string, limit time.Duration) error {
+	for end := time.Now().Add(limit); limit > 0; {
+		if c, err := e.Lookup(ctx, name); err == nil && e.Status(c) == libpod.StatusRunning {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("timed out waiting for container: %s", name)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return nil
 }
 
 func execTarget(opts *execOptions, args []string) (name string, command []string, err error) {

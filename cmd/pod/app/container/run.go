@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,6 +48,12 @@ func newRun(a *cli.App) *cobra.Command {
 func runRun(ctx context.Context, a *cli.App, opts *runOptions, args []string) error {
 	spec, create, run := &opts.spec, opts.create, opts.run
 	if err := run.Check(create); err != nil {
+		return err
+	}
+	if err := run.Fill(spec); err != nil {
+		return err
+	}
+	if err := activation(spec); err != nil {
 		return err
 	}
 	e, img, err := describe(ctx, a, spec, create, args)
@@ -102,6 +109,19 @@ func describe(ctx context.Context, a *cli.App, spec *specgen.Container, create *
 	// The engine and the image store open side by side.
 	opened := make(chan error, 1)
 	go func() { opened <- step.Do(ctx, "engine.open", func() error { _, err := a.Engine(ctx); return err }) }()
+	for _, m := range spec.Storage.Mounts {
+		if m.Type != "image" {
+			continue
+		}
+		images, err := a.Images(ctx)
+		if err == nil {
+			_, err = images.Ensure(ctx, m.Source, pull)
+		}
+		if err != nil {
+			<-opened
+			return nil, img, err
+		}
+	}
 	if spec.Rootfs == "" {
 		images, err := a.Images(ctx)
 		if err == nil {
@@ -125,7 +145,7 @@ func describe(ctx context.Context, a *cli.App, spec *specgen.Container, create *
 func pullOptions(a *cli.App, c *flag.CreateOptions) (image.PullOptions, error) {
 	p := image.PullOptions{
 		Policy: c.Pull, Platform: c.Platform, Creds: c.Creds, Authfile: c.Authfile, CertDir: c.CertDir,
-		TLSVerify: c.TLSVerify, Quiet: c.Quiet, Retry: c.Retry,
+		TLSVerify: c.TLSVerify, Quiet: c.Quiet, Retry: c.Retry, DecryptionKeys: c.DecryptionKeys, SignaturePolicy: c.SignaturePolicy,
 	}
 	if c.RetryDelay != "" {
 		delay, err := time.ParseDuration(c.RetryDelay)
@@ -138,6 +158,28 @@ func pullOptions(a *cli.App, c *flag.CreateOptions) (image.PullOptions, error) {
 		p.Progress = a.Err
 	}
 	return p, nil
+}
+
+// activation passes on the sockets that systemd gave us (sd_listen_fds(3)).
+func activation(spec *specgen.Container) error {
+	if pid, err := strconv.Atoi(os.Getenv("LISTEN_PID")); err != nil || pid != os.Getpid() {
+		return nil //nolint:nilerr // not for us
+	}
+	count, err := strconv.ParseUint(os.Getenv("LISTEN_FDS"), 10, 16)
+	if err != nil || count == 0 {
+		return nil //nolint:nilerr // none
+	}
+	if len(spec.Process.PreserveFDs) > 0 {
+		return errors.New("--preserve-fds cannot be used with the sockets of systemd (LISTEN_FDS), which come first")
+	}
+	for i := range count {
+		spec.Process.PreserveFDs = append(spec.Process.PreserveFDs, uint(3+i))
+	}
+	spec.Process.Env = append(spec.Process.Env, "LISTEN_PID=1", "LISTEN_FDS="+strconv.FormatUint(count, 10))
+	if names := os.Getenv("LISTEN_FDNAMES"); names != "" {
+		spec.Process.Env = append(spec.Process.Env, "LISTEN_FDNAMES="+names)
+	}
+	return nil
 }
 
 // osHost is what the flags may read of the host.

@@ -30,6 +30,10 @@ type CreateOptions struct {
 	// RetryDelay is a duration; empty is the configured one.
 	RetryDelay string
 	Quiet      bool
+	// DecryptionKeys are KEY[:PASSPHRASE] of an encrypted image.
+	DecryptionKeys []string
+	// SignaturePolicy is a policy.json.
+	SignaturePolicy string
 	// Attach names stdin, stdout, stderr; empty is all that fit.
 	Attach []string
 
@@ -56,6 +60,22 @@ type RunOptions struct {
 	DetachKeys string
 	// SigProxy passes signals on to the container.
 	SigProxy bool
+	// RemoveImage is --rmi, Passwd --passwd.
+	RemoveImage, Passwd bool
+	// PreserveFDs gives the descriptors the container is to get.
+	PreserveFDs func() ([]uint, error)
+}
+
+// Fill puts into the description what only run says.
+func (o *RunOptions) Fill(c *specgen.Container) (err error) {
+	if o.RemoveImage {
+		c.Remove, c.RemoveImage = true, true
+	}
+	if !o.Passwd {
+		c.Accounts.Passwd = &o.Passwd
+	}
+	c.Process.PreserveFDs, err = o.PreserveFDs()
+	return err
 }
 
 // Run registers the flags that run has beside those of create.
@@ -64,7 +84,9 @@ func Run(fs *pflag.FlagSet) *RunOptions {
 	fs.BoolVarP(&o.Detach, "detach", "d", false, "Run container in background and print container ID")
 	DetachKeys(fs, &o.DetachKeys)
 	fs.BoolVar(&o.SigProxy, "sig-proxy", true, "Proxy received signals to the process")
-	Unsupported(fs, "rmi", "passwd", "preserve-fd", "preserve-fds")
+	fs.BoolVar(&o.RemoveImage, "rmi", false, "Remove image unless used by other containers, implies --rm")
+	fs.BoolVar(&o.Passwd, "passwd", true, "Add entries to /etc/passwd and /etc/group")
+	o.PreserveFDs = PreserveFDs(fs)
 	return o
 }
 
@@ -92,12 +114,10 @@ func Create(fs *pflag.FlagSet, c *specgen.Container) *CreateOptions {
 	storage(fs, &c.Storage)
 	logging(fs, &c.Log)
 	image(fs, o)
+	more(fs, c, o)
 	o.health = Health(fs, &c.Health)
 	Unsupported(fs,
-		"chrootdirs", "decryption-key", "disable-content-trust", "env-merge", "gidmap", "gpus", "group-entry", "hosts-file",
-		"hostuser", "init-ctr", "ip", "ip6", "kernel-memory", "mac-address", "network-alias", "passwd-entry", "personality", "pod",
-		"pod-id-file", "rdt-class", "requires", "sdnotify", "seccomp-policy", "secret", "shm-size-systemd",
-		"signature-policy", "subgidname", "subuidname", "systemd", "uidmap")
+		"init-ctr", "ip", "ip6", "mac-address", "network-alias", "pod", "pod-id-file")
 	return o
 }
 
@@ -181,7 +201,7 @@ func security(fs *pflag.FlagSet, s *specgen.Security, o *CreateOptions) {
 }
 
 func spaces(fs *pflag.FlagSet, c *specgen.Container) {
-	fs.StringVar(&c.Spaces.User, "userns", "", "User namespace to use: host or keep-id[:uid=N,gid=N]")
+	fs.StringVar(&c.Spaces.User, "userns", "", "User namespace to use: host, keep-id[:uid=N,gid=N,size=N], auto[:size=N], nomap, container:NAME or ns:PATH")
 	for _, s := range []struct {
 		to          *string
 		name, usage string
@@ -238,7 +258,7 @@ func storage(fs *pflag.FlagSet, s *specgen.Storage) {
 		}
 	}
 	each(fs, "volume", "v", "Bind mount a volume into the container: [SOURCE:]DESTINATION[:OPTIONS]", add(specgen.ParseVolume))
-	each(fs, "mount", "", "Attach a filesystem mount to the container: type=bind|volume|tmpfs,…", add(specgen.ParseMount))
+	each(fs, "mount", "", "Attach a filesystem mount to the container: type=bind|volume|tmpfs|image|glob|ramfs|devpts,…", add(specgen.ParseMount))
 	each(fs, "tmpfs", "", "Mount a temporary filesystem (tmpfs) into a container: DESTINATION[:OPTIONS]", add(specgen.ParseTmpfs))
 	fs.StringArrayVar(&s.VolumesFrom, "volumes-from", nil, "Mount volumes from the specified container(s)")
 	parsed(fs, "image-volume", "anonymous", "How image volumes are handled: anonymous, tmpfs or ignore", func(w string) error {

@@ -172,7 +172,7 @@ func TestCreateRefuses(t *testing.T) {
 }
 
 func TestUnsupported(t *testing.T) {
-	for _, args := range [][]string{{"--ip", "10.0.0.1", "i"}, {"--ip=10.0.0.1", "i"}, {"--rmi", "i"}, {"--gpus"}} {
+	for _, args := range [][]string{{"--ip", "10.0.0.1", "i"}, {"--ip=10.0.0.1", "i"}, {"--init-ctr", "i"}, {"--pod"}} {
 		_, _, _, err := parse(t, args...)
 		name, _, _ := strings.Cut(args[0], "=")
 		var unsupported *UnsupportedError
@@ -180,8 +180,8 @@ func TestUnsupported(t *testing.T) {
 			t.Errorf("%v: got %v", args, err)
 		}
 	}
-	_, _, _, err := parse(t, "--mount", "type=image,src=a,dst=/a", "i")
-	if Cause(err).Error() != "--mount type=image is not supported yet" {
+	_, _, _, err := parse(t, "--mount", "type=artifact,src=a,dst=/a", "i")
+	if Cause(err).Error() != "--mount type=artifact is not supported yet" {
 		t.Errorf("got %v", Cause(err))
 	}
 	plain := errors.New("x")

@@ -192,10 +192,18 @@ func readFile(name string, host Host, read func(io.Reader) error) error {
 	return nil
 }
 
+// hostsPath is the base of /etc/hosts, if that is a path.
+func hostsPath(n *specgen.Network) *string {
+	if n.HostsFile == "image" || n.HostsFile == "none" {
+		return new(string)
+	}
+	return &n.HostsFile
+}
+
 // absolute makes the paths of the host absolute, so that the description means
 // the same wherever it is read again.
 func absolute(c *specgen.Container, host Host) error {
-	paths := []*string{&c.CIDFile, &c.PIDFile, &c.ConmonPIDFile, &c.Process.InitPath, &c.Log.Path}
+	paths := []*string{&c.CIDFile, hostsPath(&c.Network), &c.PIDFile, &c.ConmonPIDFile, &c.Process.InitPath, &c.Log.Path}
 	if c.Security.Seccomp != "unconfined" {
 		paths = append(paths, &c.Security.Seccomp)
 	}
@@ -203,7 +211,7 @@ func absolute(c *specgen.Container, host Host) error {
 		paths = append(paths, &c.Health.LogDestination)
 	}
 	for i := range c.Storage.Mounts {
-		if c.Storage.Mounts[i].Type == "bind" {
+		if t := c.Storage.Mounts[i].Type; t == "bind" || t == "glob" {
 			paths = append(paths, &c.Storage.Mounts[i].Source)
 		}
 	}

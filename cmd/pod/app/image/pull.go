@@ -44,7 +44,8 @@ func newPull(a *cli.App) *cobra.Command {
 	fs.StringVar(&opts.Policy, "policy", image.PolicyAlways, "Pull image policy: always, missing, never, newer")
 	fs.BoolVarP(&opts.Quiet, "quiet", "q", false, "Suppress output information when pulling images")
 	opts.access.add(fs)
-	flag.Unsupported(fs, "decryption-key", "disable-content-trust")
+	fs.StringArrayVar(&opts.DecryptionKeys, "decryption-key", nil, "Key needed to decrypt the image: KEY[:PASSPHRASE]")
+	flag.ContentTrust(fs)
 	return cmd
 }
 

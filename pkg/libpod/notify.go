@@ -1,0 +1,90 @@
+package libpod
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/rootless-pod/pod/pkg/libpod/state"
+)
+
+// Who tells systemd that a container is ready (--sdnotify).
+const (
+	notifyContainer = "container"
+	notifyConmon    = "conmon"
+	notifyHealthy   = "healthy"
+	notifyIgnore    = "ignore"
+)
+
+// notifySocket is systemd's socket for a container; empty if nobody is to be told.
+func (e *Engine) notifySocket(c *state.Container) string {
+	if c.Spec.SDNotify == notifyIgnore {
+		return ""
+	}
+	return e.NotifySocket
+}
+
+// notifyMode is the mode with its default.
+func notifyMode(c *state.Container) string {
+	if c.Spec.SDNotify == "" {
+		return notifyContainer
+	}
+	return c.Spec.SDNotify
+}
+
+// proxyNotify makes the directory in which conmon listens for the container's word,
+// and returns the socket conmon passes it on to. conmon takes paths only.
+func (e *Engine) proxyNotify(c *state.Container, l *launch) (string, error) {
+	socket := e.notifySocket(c)
+	if notifyMode(c) != notifyContainer || !filepath.IsAbs(socket) {
+		return "", nil
+	}
+	dir := filepath.Join(l.dir, "notify")
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // every user of the container may speak
+		return "", fmt.Errorf("make directory of the notify socket: %w", err)
+	}
+	l.notify = true
+	l.binds = append(l.binds, rspec.Mount{
+		Destination: "/run/notify", Type: "bind", Source: dir, Options: []string{"bind", "rprivate", "nosuid", "nodev", "noexec"},
+	})
+	return socket, nil
+}
+
+// notifyStarted tells systemd who the main process is, and with mode conmon that
+// it is ready.
+func (e *Engine) notifyStarted(c *state.Container) {
+	message := fmt.Sprintf("MAINPID=%d", c.Run.Conmon.PID)
+	if notifyMode(c) == notifyConmon {
+		message += "\nREADY=1"
+	}
+	e.notify(c, message)
+}
+
+// NotifyHealthy tells systemd that a container with --sdnotify=healthy has become
+// healthy, if the process was started by it.
+func (e *Engine) NotifyHealthy(c *state.Container) {
+	if notifyMode(c) == notifyHealthy {
+		e.notify(c, "READY=1")
+	}
+}
+
+// notify sends a message to systemd. That systemd does not hear it is no reason
+// for the container to fail, but one to say so.
+func (e *Engine) notify(c *state.Container, message string) {
+	socket := e.notifySocket(c)
+	if socket == "" {
+		return
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err == nil {
+		_, err = conn.Write([]byte(message))
+		_ = conn.Close() // a datagram is sent or not
+	}
+	if err != nil && e.Warn != nil {
+		e.Warn("systemd was not told " + strings.ReplaceAll(message, "\n", " ") + ": " + err.Error())
+	}
+}
