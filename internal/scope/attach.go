@@ -19,7 +19,31 @@ const systemBus = "unix:path=/run/dbus/system_bus_socket"
 // slash). It grants that to the user for his own processes, and does it at
 // once: no unit is made, and the user's manager, which would ask the same, is
 // not asked.
-func AttachToUser(ctx context.Context, uid int, below string, pid int) (err error) {
+func AttachToUser(ctx context.Context, uid int, below string, pid int) error {
+	unit := "user@" + strconv.Itoa(uid) + ".service"
+	err := askSystem(ctx, uid, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+		"org.freedesktop.systemd1.Manager.AttachProcessesToUnit",
+		unit, "/"+strings.TrimPrefix(below, "/"), []uint32{uint32(pid)}) //nolint:gosec // a pid
+	if err != nil {
+		return fmt.Errorf("attach process %d to %s: %w", pid, unit, err)
+	}
+	return nil
+}
+
+// SetLinger asks logind to start the user's manager with the machine and to keep
+// it when he logs out. It grants that to the user himself, if polkit lets it.
+func SetLinger(ctx context.Context, uid int, on bool) error {
+	err := askSystem(ctx, uid, "org.freedesktop.login1", "/org/freedesktop/login1",
+		"org.freedesktop.login1.Manager.SetUserLinger", uint32(uid), on, false) //nolint:gosec // a uid
+	if err != nil {
+		return fmt.Errorf("set linger: %w", err)
+	}
+	return nil
+}
+
+// askSystem calls one method of a service on the system's bus as the user with
+// this uid on the host.
+func askSystem(ctx context.Context, uid int, service, object, method string, args ...any) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	address := os.Getenv("DBUS_SYSTEM_BUS_ADDRESS")
@@ -37,12 +61,5 @@ func AttachToUser(ctx context.Context, uid int, below string, pid int) (err erro
 	if err := bus.Hello(); err != nil {
 		return fmt.Errorf("greet the system bus: %w", err)
 	}
-	unit := "user@" + strconv.Itoa(uid) + ".service"
-	systemd := bus.Object("org.freedesktop.systemd1", "/org/freedesktop/systemd1")
-	err = systemd.CallWithContext(ctx, "org.freedesktop.systemd1.Manager.AttachProcessesToUnit", 0,
-		unit, "/"+strings.TrimPrefix(below, "/"), []uint32{uint32(pid)}).Err //nolint:gosec // a pid
-	if err != nil {
-		return fmt.Errorf("attach process %d to %s: %w", pid, unit, err)
-	}
-	return nil
+	return bus.Object(service, dbus.ObjectPath(object)).CallWithContext(ctx, method, 0, args...).Err
 }

@@ -195,7 +195,13 @@ func byStartOnBoot(value string) (predicate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("filter should-start-on-boot=%s: use true or false", value)
 	}
-	return func(c *state.Container) bool { return StartsAtBoot(c) == want }, nil
+	return func(c *state.Container) bool { return shouldStartOnBoot(c) == want }, nil
+}
+
+// shouldStartOnBoot is what the field's filter of that name says, which counts
+// containers that were never started.
+func shouldStartOnBoot(c *state.Container) bool {
+	return c.Spec.Restart == "always" || (c.Spec.Restart == "unless-stopped" && c.Wanted)
 }
 
 func policyName(c *state.Container) string {

@@ -2,7 +2,6 @@ package rootless
 
 import (
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,16 +31,6 @@ func isCgroup2(path string) bool {
 func systemdRuns() bool {
 	st, err := os.Lstat("/run/systemd/system")
 	return err == nil && st.IsDir()
-}
-
-// LingerEnabled reports whether systemd keeps the user's services, and with them
-// detached containers, when his last session ends.
-func LingerEnabled(user string) bool {
-	if user == "" || user != filepath.Base(user) {
-		return false
-	}
-	_, err := os.Lstat("/var/lib/systemd/linger/" + user)
-	return err == nil
 }
 
 // hasSysAdmin reports whether the process may mount: root in a container often

@@ -280,15 +280,6 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-func TestLingerEnabled(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{"", "../linger", "a/b", "no-such-user-here"} {
-		if LingerEnabled(name) {
-			t.Errorf("%q lingers", name)
-		}
-	}
-}
-
 func TestExecErrors(t *testing.T) {
 	t.Parallel()
 	plain := write(t, "plain", "text", 0o600)

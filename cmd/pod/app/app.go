@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.podman.io/storage/pkg/reexec"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/boot"
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/container"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
@@ -92,7 +93,7 @@ func calmCollector() {
 // hostView says whether the command runs outside the user's namespaces.
 func hostView(cmd *cobra.Command) bool {
 	for c := cmd; c != nil; c = c.Parent() {
-		if c.Name() == "completion" || c.Name() == "help" || c.Name() == "doctor" || strings.HasPrefix(c.Name(), "__complete") {
+		if boot.HostView(c) || c.Name() == "completion" || c.Name() == "help" || c.Name() == "doctor" || strings.HasPrefix(c.Name(), "__complete") {
 			return true
 		}
 	}
@@ -151,7 +152,7 @@ func newRoot(a *cli.App) *cobra.Command {
 	})
 	globalFlags(root, &a.Global)
 	for _, commands := range []func(*cli.App) (*cobra.Command, []*cobra.Command){
-		container.Commands, generate.Commands, healthcheck.Commands, image.Commands, registry.Commands, system.Commands,
+		boot.Commands, container.Commands, generate.Commands, healthcheck.Commands, image.Commands, registry.Commands, system.Commands,
 	} {
 		group, aliases := commands(a)
 		if group != nil {

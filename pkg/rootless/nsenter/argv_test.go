@@ -20,6 +20,7 @@ func TestHostView(t *testing.T) {
 		{"pod help run", true},
 		{"pod --log-level debug help", true},
 		{"pod completion bash", true},
+		{"pod --root /x boot enable", true},
 		{"pod doctor --fix", true},
 		{"pod --root /x doctor", true},
 		{"pod __probe overlay /x", true},

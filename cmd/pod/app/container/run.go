@@ -74,7 +74,7 @@ func runRun(ctx context.Context, a *cli.App, opts *runOptions, args []string) er
 	}
 	if run.Detach {
 		fmt.Fprintln(a.Out, out.ID)
-		warnLogout(a, spec)
+		warnEnd(a, spec)
 		return nil
 	}
 	return exitWith(out)
@@ -243,23 +243,4 @@ func writeCIDFile(path, id string) error {
 	}
 	_, err = f.WriteString(id)
 	return errors.Join(err, f.Close())
-}
-
-// warnLogout says when a detached container cannot outlive this login: each time
-// for one with a restart policy, once a boot for others.
-func warnLogout(a *cli.App, spec *specgen.Container) {
-	line := survivesLogout(a)
-	if line == "" {
-		return
-	}
-	switch spec.Restart {
-	case "always", "unless-stopped", "on-failure":
-	default:
-		said, err := os.OpenFile(filepath.Join(a.Session().RunBase, "pod", "said-linger"), os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return
-		}
-		said.Close()
-	}
-	a.Warn("%s", line)
 }
