@@ -122,3 +122,17 @@ func TestErrorExitCode(t *testing.T) {
 		}
 	}
 }
+
+func TestSandboxErrors(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]Kind{
+		`starting container: starting root container: starting sandbox: error finding executable "no" in PATH [/bin]: no such file or directory`:        KindNotFound,
+		`executing processes for container: executing command "no" in sandbox: error finding executable "no" in PATH [/bin]: no such file or directory`: KindNotFound,
+		`starting container: starting root container: starting sandbox: creating process: failed to load /etc: permission denied`:                       KindNotExecutable,
+		`creating container: cannot set up cgroup for root: open /sys/fs/cgroup/x: permission denied`:                                                   KindCgroup,
+	} {
+		if got := newError("runsc", "start", "id", text); got.Kind != want {
+			t.Errorf("%s: kind %d, want %d", got.Message, got.Kind, want)
+		}
+	}
+}

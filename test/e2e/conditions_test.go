@@ -47,7 +47,7 @@ func conditions() map[string]func() string {
 			}
 			return ""
 		},
-		"wasm": func() string {
+		"wasmedge": func() string {
 			found, err := filepath.Glob("/usr/lib/*/libwasmedge.so.0")
 			if err != nil || len(found) == 0 {
 				return "no libwasmedge for crun's wasm handler (Debian: libwasmedge0)"
