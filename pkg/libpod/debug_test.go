@@ -2,6 +2,7 @@ package libpod
 
 import (
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -32,7 +33,7 @@ func TestJoinTarget(t *testing.T) {
 			target.Spec.Spaces, target.Spec.Network.Mode = test.spaces, test.network
 			var spec specgen.Container
 			joinTarget(target, &spec)
-			if spec.Spaces != test.want || spec.Network.Mode != test.net || spec.Debugs != target.ID {
+			if !reflect.DeepEqual(spec.Spaces, test.want) || spec.Network.Mode != test.net || spec.Debugs != target.ID {
 				t.Errorf("got %+v, network %s", spec.Spaces, spec.Network.Mode)
 			}
 			if err := spec.Validate(); err != nil {
