@@ -3,7 +3,6 @@ package specgen
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"path"
 	"regexp"
@@ -272,65 +271,4 @@ func (r *Resources) BlockDevices() []string {
 		}
 	}
 	return paths
-}
-
-// Changed returns r with what w sets in place of its own: the limits of a
-// container after an update. Limits of a device replace those of the same
-// device.
-func (r Resources) Changed(w Resources) Resources {
-	set(&r.Memory, w.Memory)
-	set(&r.MemoryReservation, w.MemoryReservation)
-	set(&r.MemorySwap, w.MemorySwap)
-	set(&r.MemorySwappiness, w.MemorySwappiness)
-	set(&r.OOMKillDisable, w.OOMKillDisable)
-	if w.CPUs != 0 {
-		r.CPUPeriod, r.CPUQuota = 0, 0
-	}
-	if (w.CPUPeriod != 0 || w.CPUQuota != 0) && r.CPUs != 0 {
-		// --cpus is a quota in the default period: what is not changed stays.
-		r.CPUPeriod, r.CPUQuota, r.CPUs = cpuPeriod, int64(r.CPUs*cpuPeriod), 0
-	}
-	set(&r.CPUs, w.CPUs)
-	set(&r.CPUPeriod, w.CPUPeriod)
-	set(&r.CPUQuota, w.CPUQuota)
-	set(&r.CPUShares, w.CPUShares)
-	set(&r.CPURTPeriod, w.CPURTPeriod)
-	set(&r.CPURTRuntime, w.CPURTRuntime)
-	set(&r.CPUSetCPUs, w.CPUSetCPUs)
-	set(&r.CPUSetMems, w.CPUSetMems)
-	set(&r.PidsLimit, w.PidsLimit)
-	set(&r.BlkioWeight, w.BlkioWeight)
-	r.BlkioWeightDevice = changedRates(r.BlkioWeightDevice, w.BlkioWeightDevice)
-	r.DeviceReadBps = changedRates(r.DeviceReadBps, w.DeviceReadBps)
-	r.DeviceWriteBps = changedRates(r.DeviceWriteBps, w.DeviceWriteBps)
-	r.DeviceReadIOps = changedRates(r.DeviceReadIOps, w.DeviceReadIOps)
-	r.DeviceWriteIOps = changedRates(r.DeviceWriteIOps, w.DeviceWriteIOps)
-	if len(w.CgroupConf) > 0 {
-		r.CgroupConf = maps.Clone(r.CgroupConf)
-		if r.CgroupConf == nil {
-			r.CgroupConf = map[string]string{}
-		}
-		maps.Copy(r.CgroupConf, w.CgroupConf)
-	}
-	return r
-}
-
-func set[T comparable](to *T, value T) {
-	var zero T
-	if value != zero {
-		*to = value
-	}
-}
-
-func changedRates(old, wish []DeviceRate) []DeviceRate {
-	rates := slices.Clone(old)
-	for _, w := range wish {
-		i := slices.IndexFunc(rates, func(d DeviceRate) bool { return d.Path == w.Path })
-		if i < 0 {
-			rates = append(rates, w)
-		} else {
-			rates[i] = w
-		}
-	}
-	return rates
 }

@@ -121,14 +121,14 @@ func TestBlockIO(t *testing.T) {
 	}
 }
 
-func TestChanged(t *testing.T) {
+func TestMergeLimits(t *testing.T) {
 	five, none := int64(5), int64(-1)
 	a, b := DeviceRate{"/dev/a", 1}, DeviceRate{"/dev/b", 2}
 	cases := map[string]struct{ old, wish, want Resources }{
 		"nothing":        {Resources{Memory: 1, CPUs: 2}, Resources{}, Resources{Memory: 1, CPUs: 2}},
-		"memory":         {Resources{Memory: 1, MemorySwap: 3}, Resources{Memory: 2}, Resources{Memory: 2, MemorySwap: 3}},
+		"memory":         {Resources{Memory: 1, MemorySwap: 3}, Resources{Memory: 2}, Resources{Memory: 2}},
 		"quota to cpus":  {Resources{CPUPeriod: 1000, CPUQuota: 2000}, Resources{CPUs: 1}, Resources{CPUs: 1}},
-		"cpus to quota":  {Resources{CPUs: 0.5}, Resources{CPUQuota: 2000}, Resources{CPUPeriod: 100000, CPUQuota: 2000}},
+		"cpus to quota":  {Resources{CPUs: 0.5}, Resources{CPUQuota: 2000}, Resources{CPUQuota: 2000}},
 		"cpus to period": {Resources{CPUs: 0.5}, Resources{CPUPeriod: 200000}, Resources{CPUPeriod: 200000, CPUQuota: 50000}},
 		"pids":           {Resources{PidsLimit: &five}, Resources{PidsLimit: &none}, Resources{PidsLimit: &none}},
 		"devices": {
@@ -144,11 +144,12 @@ func TestChanged(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			before := tc.old
-			if got := tc.old.Changed(tc.wish); !reflect.DeepEqual(got, tc.want) {
+			got := tc.old
+			got.Merge(tc.wish)
+			if !reflect.DeepEqual(got, tc.want) {
 				t.Errorf("got %+v, want %+v", got, tc.want)
 			}
-			if !reflect.DeepEqual(tc.old, before) {
+			if len(tc.old.DeviceReadBps) > 0 && tc.old.DeviceReadBps[0] != a || tc.old.CgroupConf["a.b"] == "3" {
 				t.Error("the old limits were changed")
 			}
 		})
