@@ -76,6 +76,10 @@ want_test() {
     command_of mmdebstrap mmdebstrap
     command_of systemd-container systemd-nspawn
     command_of util-linux nsenter
+    command_of openssh-client ssh
+    command_of e2fsprogs mke2fs
+    command_of iproute2 ip
+    [[ $(uname -m) != x86_64 ]] || command_of user-mode-linux linux.uml
     file_of debian-archive-keyring /usr/share/keyrings/debian-archive-keyring.gpg
 }
 

@@ -270,6 +270,9 @@ func (e *Engine) settleOnce(ctx context.Context, id string) (*state.Container, e
 	case state.PhaseCleaning:
 	case state.PhaseRunning, state.PhasePaused, state.PhaseCreated:
 		if c.Run.Init.Alive() {
+			if err := e.settleLimits(ctx, c); err != nil {
+				return nil, err
+			}
 			return c, e.settlePause(ctx, c)
 		}
 	}

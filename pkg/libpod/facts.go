@@ -56,7 +56,6 @@ func (e *Engine) facts(ctx context.Context, c *state.Container, l *launch) (spec
 	if err != nil {
 		return none, err
 	}
-	plan := e.cgroupPlan()
 	conf := &e.Config.Containers
 	if l.visible = l.root; hidesOwner(maps) {
 		if l.visible, err = ownmount.Reachable(c.ID, l.root); err != nil {
@@ -69,12 +68,11 @@ func (e *Engine) facts(ctx context.Context, c *state.Container, l *launch) (spec
 		Env: conf.Env.Get(), UID: who.uid, GID: who.gid, Groups: who.groups, Home: who.home,
 		DefaultCapabilities: conf.DefaultCapabilities.Get(), Bounding: bounding(),
 		DefaultUlimits: conf.DefaultUlimits.Get(), MaxUlimits: hardLimits(),
-		DefaultPidsLimit: conf.PidsLimit, Controllers: plan.controllers, CgroupV2: plan.v2,
-		CgroupsPath: e.cgroupsPath(c), NetNS: l.netns, Hostname: e.hostname(c),
+		NetNS: l.netns, Hostname: e.hostname(c),
 		Binds: l.binds, Volumes: map[string]string{}, MountSources: l.sources, InitPath: initInside,
 		SingleID: e.Session.SingleID, OOMScoreAdj: oomScore(), NoMqueue: missing("/dev/mqueue"),
-		NoSwapLimit: plan.noSwapLimit(), NoIOWeight: plan.noIOWeight(), BlockDevices: blockDevices(s.Resources.BlockDevices()),
 	}
+	e.addLimits(&f, c)
 	for _, m := range s.Storage.Mounts {
 		if m.Type == "volume" {
 			f.Volumes[m.Source] = e.volumeDir(m.Source)
@@ -118,6 +116,14 @@ func hidesOwner(maps idMaps) bool {
 		return slices.ContainsFunc(list, func(m rspec.LinuxIDMapping) bool { return m.HostID == 0 && m.Size > 0 })
 	}
 	return len(maps.uid) > 0 && (!has(maps.uid) || !has(maps.gid))
+}
+
+// addLimits adds what the limits of a container depend on.
+func (e *Engine) addLimits(f *specgen.Facts, c *state.Container) {
+	plan := e.cgroupPlan()
+	f.DefaultPidsLimit, f.Controllers, f.CgroupV2 = e.Config.Containers.PidsLimit, plan.controllers, plan.v2
+	f.CgroupsPath, f.NoSwapLimit, f.NoIOWeight = e.cgroupsPath(c), plan.noSwapLimit(), plan.noIOWeight()
+	f.BlockDevices = blockDevices(c.Spec.Resources.BlockDevices())
 }
 
 // oomScore is pod's own oom_score_adj, below which no container can go.

@@ -350,35 +350,9 @@ func (e *Engine) setHealthJob(ctx context.Context, c *state.Container, after, ev
 	return e.timers().Set(ctx, e.job(healthJob(c.ID), after, every, "healthcheck", "run", "--ignore-result", "--timer", c.ID))
 }
 
-// UpdateHealth changes the health check of a container; what is known of its
-// health begins anew.
-func (e *Engine) UpdateHealth(ctx context.Context, nameOrID string, change *specgen.Health) error {
-	if err := change.Validate(); err != nil {
-		return err
-	}
-	c, err := e.state.Lookup(ctx, nameOrID)
-	if err != nil {
-		return err
-	}
-	checks, err := e.state.Lock(ctx, healthJob(c.ID)) // a check under way ends first
-	if err != nil {
-		return err
-	}
-	defer e.unlock(checks)
-	c, lock, err := e.lockContainer(ctx, c.ID)
-	if err != nil {
-		return err
-	}
-	defer e.unlock(lock)
-	if err := c.Spec.Health.Change(change); err != nil {
-		return err
-	}
-	if err := checkHealthLog(&c.Spec.Health); err != nil {
-		return err
-	}
-	if err := step.Do(ctx, "health.update", func() error { return e.state.Update(ctx, c) }); err != nil {
-		return err
-	}
+// rebaseHealth brings the checks of a container in line with a changed
+// description; what is known of its health begins anew.
+func (e *Engine) rebaseHealth(ctx context.Context, c *state.Container) error {
 	if status := e.status(c); status != StatusRunning && status != StatusPaused {
 		return nil
 	}

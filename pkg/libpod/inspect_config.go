@@ -209,6 +209,9 @@ func (in *inspection) capChanges() (added, dropped []string) {
 }
 
 func (in *inspection) pids() int64 {
+	if limit := in.c.Spec.Resources.PidsLimit; limit != nil && *limit > 0 {
+		return *limit // it may be newer than the specification
+	}
 	if res := in.spec.Linux.Resources; res != nil && res.Pids != nil && res.Pids.Limit != nil {
 		return *res.Pids.Limit
 	}

@@ -73,6 +73,20 @@ func (r *Runtime) Resume(ctx context.Context, id string) error {
 	return err
 }
 
+// Update changes the limits of a container; they are handed over in file, which
+// is the caller's.
+func (r *Runtime) Update(ctx context.Context, id, file string, limits *rspec.LinuxResources) error {
+	data, err := json.Marshal(limits)
+	if err != nil {
+		return fmt.Errorf("encode limits: %w", err)
+	}
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		return fmt.Errorf("write limits: %w", err)
+	}
+	_, err = r.run(ctx, "update", "--resources", file, id)
+	return errors.Join(err, os.Remove(file))
+}
+
 // Version is what the runtime says of itself, one line.
 func (r *Runtime) Version(ctx context.Context) (string, error) {
 	out, err := r.execute(ctx, "", []string{r.Path, "--version"})

@@ -27,6 +27,12 @@ func conditions() map[string]func() string {
 			}
 			return ""
 		},
+		"cpuset": func() string {
+			return exists(managerCgroup("cpuset.cpus"), "the cpuset controller is not delegated to this user")
+		},
+		"ioweight": func() string {
+			return exists(managerCgroup("io.weight"), "this kernel has no io.weight for cgroups")
+		},
 		"tun":  func() string { return writable("/dev/net/tun") },
 		"fuse": func() string { return writable("/dev/fuse") },
 		"root": func() string {
@@ -82,6 +88,12 @@ func program(name string) func() string {
 		}
 		return ""
 	}
+}
+
+// managerCgroup is a file of the cgroup of the user's manager.
+func managerCgroup(name string) string {
+	uid := os.Getuid()
+	return fmt.Sprintf("/sys/fs/cgroup/user.slice/user-%d.slice/user@%d.service/%s", uid, uid, name)
 }
 
 // ownCgroup is this process's path in the v2 tree.

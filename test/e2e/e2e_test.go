@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	userKind = flag.String("user-kind", "", "who runs the scripts: subid (a user with sub-ids), nosubid or root")
+	userKind = flag.String("user-kind", "", "who runs the scripts: subid (a user with sub-ids), nosubid, root or vm (with sub-ids, where limits work)")
 	pattern  = flag.String("run-scripts", "", "run only the scripts whose noun/name matches this `regexp`")
 	chatty   = flag.Bool("chatty", false, "log every command of every script")
 	timeout  = flag.Duration("script-timeout", 2*time.Minute, "how long one script may take")
@@ -63,18 +63,22 @@ func TestScripts(t *testing.T) {
 }
 
 // scripts lists the scripts for this kind of user: testdata/nosubid and
-// testdata/root are for theirs, all other folders for a user with sub-ids.
+// testdata/root are for theirs, testdata/limits for the virtual machine, all
+// other folders for a user with sub-ids.
 func scripts(t *testing.T) []string {
 	t.Helper()
-	special := map[string]bool{"nosubid": true, "root": true}
+	kinds := map[string]string{"nosubid": "nosubid", "root": "root", "limits": "vm"}
 	all, err := filepath.Glob("testdata/*/*.txtar")
 	if err != nil || len(all) == 0 {
 		t.Fatalf("no scripts in testdata (%v); start in test/e2e", err)
 	}
 	var files []string
 	for _, file := range all {
-		noun := filepath.Base(filepath.Dir(file))
-		if noun == *userKind || (*userKind == "subid" && !special[noun]) {
+		kind := kinds[filepath.Base(filepath.Dir(file))]
+		if kind == "" {
+			kind = "subid"
+		}
+		if kind == *userKind {
 			files = append(files, file)
 		}
 	}

@@ -95,8 +95,17 @@ type Run struct {
 	Network json.RawMessage `json:"network,omitempty"`
 	// Cgroup is the container's cgroup path, if it has one.
 	Cgroup string `json:"cgroup,omitempty"`
+	// Limits: a change of limits is under way.
+	Limits *Limits `json:"limits,omitempty"`
 	// Volumes: a removal under way takes the anonymous volumes along.
 	Volumes bool `json:"volumes,omitempty"`
+}
+
+// Limits are what the cgroup's files held before a change, and what the record
+// will hold after it.
+type Limits struct {
+	Before map[string]string `json:"before"`
+	After  specgen.Resources `json:"after"`
 }
 
 // Process names a process so that a recycled pid is never mistaken for it.
