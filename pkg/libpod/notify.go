@@ -1,14 +1,17 @@
 package libpod
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/rootless-pod/pod/pkg/health"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 )
 
@@ -64,12 +67,31 @@ func (e *Engine) notifyStarted(c *state.Container) {
 	e.notify(c, message)
 }
 
-// NotifyHealthy tells systemd that a container with --sdnotify=healthy has become
-// healthy, if the process was started by it.
-func (e *Engine) NotifyHealthy(c *state.Container) {
-	if notifyMode(c) == notifyHealthy {
-		e.notify(c, "READY=1")
+// readyInterval is how often a container that systemd waits for is looked at.
+const readyInterval = 100 * time.Millisecond
+
+// awaitReady waits until a container with --sdnotify=healthy is healthy, and tells
+// systemd so, if the process was started by it. A container that ends before is
+// systemd's to notice. The caller holds no lock of c: its checks need it.
+func (e *Engine) awaitReady(ctx context.Context, c *state.Container) error {
+	if notifyMode(c) != notifyHealthy || e.notifySocket(c) == "" {
+		return nil
 	}
+	for ; e.healthStatus(c) != health.Healthy; time.Sleep(readyInterval) {
+		current, err := e.state.Get(ctx, c.ID)
+		if isAbsent(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if e.status(current) == StatusExited || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		c = current
+	}
+	e.notify(c, "READY=1")
+	return nil
 }
 
 // notify sends a message to systemd. That systemd does not hear it is no reason

@@ -58,6 +58,9 @@ func (e *Engine) Run(ctx context.Context, spec *specgen.Container, img specgen.I
 	if a == nil {
 		err = e.start(ctx, c, makeRoot)
 		e.unlock(lock)
+		if err == nil {
+			return out, e.awaitReady(ctx, c)
+		}
 		return out, e.dropFailed(ctx, c, err)
 	}
 	return e.foreground(ctx, c, lock, a, makeRoot)
@@ -124,6 +127,8 @@ func (e *Engine) foreground(ctx context.Context, c *state.Container, lock *state
 		if err == nil {
 			started = true
 			e.unlock(lock)
+			running := *c
+			go func() { _ = e.awaitReady(ctx, &running) }() // ends with the container, or with this process
 		}
 		return err
 	}

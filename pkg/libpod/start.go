@@ -54,7 +54,10 @@ func (e *Engine) Start(ctx context.Context, nameOrID string) (*state.Container, 
 	if err := e.startNeeded(ctx, c, map[string]bool{}); err != nil {
 		return nil, err
 	}
-	return e.startAlone(ctx, c.ID)
+	if c, err = e.startAlone(ctx, c.ID); err != nil {
+		return nil, err
+	}
+	return c, e.awaitReady(ctx, c)
 }
 
 // startAlone starts a container and none that it needs.

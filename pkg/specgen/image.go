@@ -1,6 +1,7 @@
 package specgen
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -50,6 +51,9 @@ func (c *Container) ApplyImage(img ImageConfig) error {
 	}
 	if err := c.Health.applyImage(img.Health); err != nil {
 		return err
+	}
+	if c.SDNotify == "healthy" && !c.Health.Defined() {
+		return errors.New("sdnotify policy \"healthy\" requires a healthcheck to be set")
 	}
 	return c.applyPorts(img.ExposedPorts)
 }
