@@ -250,3 +250,9 @@ func Archive(root string, place *Place, w io.Writer) error {
 	}
 	return plainError("read the file system", copier.Get(root, root, opts, []string{"."}, w))
 }
+
+// Unpack unpacks an archive that Archive wrote into an empty directory, in a child
+// whose root that is.
+func Unpack(root string, r io.Reader) error {
+	return plainError("write into the directory", copier.Put(root, root, copier.PutOptions{IgnoreDevices: true, IgnoreXattrErrors: true}, r))
+}

@@ -31,6 +31,8 @@ type launch struct {
 	binds   []rspec.Mount
 	sources map[string]string // what pod mounted itself, by destination
 	notify  bool              // conmon listens for the container's word to systemd
+	// restore makes the processes of a checkpoint instead of a new one.
+	restore *ociruntime.CheckpointOptions
 
 	// bundle takes nil when the bundle is there, or why it will not be; created
 	// gives what became of conmon and the runtime.
@@ -131,21 +133,27 @@ type rootMaker func(ctx context.Context) error
 // prepare does everything up to a process that waits for its start. With
 // makeRoot it completes the container first, while conmon and the network start.
 func (e *Engine) prepare(ctx context.Context, c *state.Container, makeRoot rootMaker) (*launch, error) {
-	l := &launch{dir: e.paths.container(c.ID)}
+	l := &launch{}
+	err := e.prepareLaunch(ctx, c, makeRoot, l)
+	return l, err
+}
+
+func (e *Engine) prepareLaunch(ctx context.Context, c *state.Container, makeRoot rootMaker, l *launch) error {
+	l.dir = e.paths.container(c.ID)
 	var err error
 	if l.runtime, err = e.runtime(c.Spec.Runtime); err != nil {
-		return nil, err
+		return err
 	}
 	l.runtime.HostNetwork = c.Spec.Network.Mode == network.Host
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make run directory of container %s: %w", short(c.ID), err)
+		return fmt.Errorf("make run directory of container %s: %w", short(c.ID), err)
 	}
 	c.Run = &state.Run{Phase: state.PhaseStarting, Owner: process.Self(), Making: makeRoot != nil}
 	if err := step.Do(ctx, "state.starting", func() error { return e.state.SetRun(ctx, c.ID, c.Run) }); err != nil {
-		return nil, err
+		return err
 	}
 	if err := step.Do(ctx, "conmon", func() error { return e.spawn(ctx, c, l) }); err != nil {
-		return nil, err
+		return err
 	}
 	err = step.Do(ctx, "network.begin", func() error { return e.beginNetwork(ctx, c, l) })
 	if err == nil && makeRoot != nil {
@@ -164,7 +172,7 @@ func (e *Engine) prepare(ctx context.Context, c *state.Container, makeRoot rootM
 		err = errors.Join(err, l.net.Abort(ctx))
 		l.net = nil
 	}
-	return l, err
+	return err
 }
 
 // spawn starts conmon, which waits until the bundle is there: its own start, and
@@ -183,7 +191,7 @@ func (e *Engine) spawn(ctx context.Context, c *state.Container, l *launch) error
 	opts := ociruntime.CreateOptions{
 		ID: c.ID, Name: c.Name, RunDir: l.dir, Terminal: c.Spec.Process.Terminal, Stdin: c.Spec.Process.Stdin,
 		Log: log, ExitCommand: e.exitCommand(c.ID), PIDFile: c.Spec.PIDFile, ConmonPIDFile: c.Spec.ConmonPIDFile,
-		Timeout: c.Spec.Process.Timeout, NotifySocket: notify, PreserveFDs: c.Spec.Process.PreserveFDs,
+		Timeout: c.Spec.Process.Timeout, NotifySocket: notify, PreserveFDs: c.Spec.Process.PreserveFDs, Restore: l.restore,
 		Place: func(ctx context.Context, pid int) error {
 			if place != nil {
 				if err := place(ctx, pid); err != nil {

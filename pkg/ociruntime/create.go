@@ -55,6 +55,8 @@ type CreateOptions struct {
 	// Place, if set, is called with conmon's pid before conmon starts anything,
 	// to put it into a systemd scope, say. An error ends the attempt.
 	Place func(ctx context.Context, conmonPID int) error
+	// Restore, if set, makes the processes of a checkpoint; they run at once.
+	Restore *CheckpointOptions
 	// Timeout in seconds after which conmon kills the container; 0 never.
 	Timeout uint
 	// NotifySocket makes conmon pass the container's READY=1 on to this socket of
@@ -136,6 +138,9 @@ func (r *Runtime) createArgs(o CreateOptions) ([]string, error) {
 	args = append(args, preserveArgs(o.PreserveFDs)...)
 	if o.NotifySocket != "" {
 		args = append(args, "--sdnotify-socket", o.NotifySocket)
+	}
+	if o.Restore != nil {
+		args = append(args, o.Restore.conmonArgs()...)
 	}
 	if o.NoPivot {
 		args = append(args, "--no-pivot")

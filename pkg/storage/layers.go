@@ -89,3 +89,13 @@ func (s *Store) NewImage(ctx context.Context, id, layer string, names []string, 
 	}
 	return false, translate("make image", id, err)
 }
+
+// ApplyDiff unpacks an archive that LayerDiff wrote into a container's layer.
+func (s *Store) ApplyDiff(ctx context.Context, id string, diff io.Reader) error {
+	c, err := s.Container(ctx, id)
+	if err != nil {
+		return err
+	}
+	_, err = s.store.ApplyDiff(c.LayerID, diff)
+	return translate("unpack the file system of", id, err)
+}

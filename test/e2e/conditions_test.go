@@ -33,6 +33,13 @@ func conditions() map[string]func() string {
 		"ioweight": func() string {
 			return exists(managerCgroup("io.weight"), "this kernel has no io.weight for cgroups")
 		},
+		"only-cgroup2": func() string {
+			data, _ := os.ReadFile("/proc/self/cgroup")
+			if strings.Count(string(data), "\n") > 1 {
+				return "the kernel has version 1 cgroups in use"
+			}
+			return ""
+		},
 		"tun":  func() string { return writable("/dev/net/tun") },
 		"fuse": func() string { return writable("/dev/fuse") },
 		"root": func() string {
@@ -62,6 +69,7 @@ func conditions() map[string]func() string {
 		},
 		"catatonit": program("catatonit"),
 		"strace":    program("strace"),
+		"criu":      program("criu"),
 	}
 }
 

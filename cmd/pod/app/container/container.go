@@ -36,7 +36,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		group.AddCommand(make(a))
 		aliases = append(aliases, make(a))
 	}
-	group.AddCommand(newClone(a), newDiff(a, false), newExists(a), newCleanup(a), newPolicyRestart(a), newPrune(a), newRunlabel(a), newList(a, "ls"), newContainerInspect(a))
+	group.AddCommand(newCheckpoint(a), newClone(a), newRestore(a), newDiff(a, false), newExists(a), newCleanup(a), newPolicyRestart(a), newPrune(a), newRunlabel(a), newList(a, "ls"), newContainerInspect(a))
 	aliases = append(aliases, newDiff(a, true), newList(a, "ps"), newInspect(a))
 	return group, aliases
 }
