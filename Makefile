@@ -86,7 +86,7 @@ runsc: ## put gVisor's runsc into the test host (a build of a minute or two, onc
 
 lint: generate $(LINT) ## golangci-lint and shellcheck
 	@contrib/deps.sh lint
-	shellcheck -x contrib/*.sh $(DEBUGTOOLS)/build.sh test/host/runsc/build.sh test/run test/sweep/*.sh test/host/testhost test/host/vmhost .ci/run
+	shellcheck -x contrib/*.sh $(DEBUGTOOLS)/build.sh test/host/runsc/build.sh test/run test/sweep/*.sh test/host/testhost test/host/vmhost test/host/reboot .ci/run
 	$(LINT) run ./...
 
 $(LINT):

@@ -21,7 +21,7 @@ const (
 	// atOnce is how many containers start side by side.
 	atOnce = 4
 	// tries of one container: early in a boot an address or a disk may be missing.
-	tries      = 4
+	tries      = 3
 	firstPause = time.Second
 )
 
