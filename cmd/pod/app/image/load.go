@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image"
 )
@@ -45,12 +46,12 @@ func runLoad(ctx context.Context, a *cli.App, opts *loadOptions) error {
 	load := image.LoadOptions{Quiet: opts.quiet, Progress: a.Err, SignaturePolicy: opts.policy}
 	var names []string
 	if opts.input != "" {
-		names, err = images.Load(ctx, opts.input, load)
+		err = step.Do(ctx, "image.load", func() error { names, err = images.Load(ctx, opts.input, load); return err })
 	} else {
 		if terminal(a.In) {
 			return errors.New("cannot read from terminal, use command-line redirection or the --input flag")
 		}
-		names, err = images.LoadReader(ctx, a.In, load)
+		err = step.Do(ctx, "image.load", func() error { names, err = images.LoadReader(ctx, a.In, load); return err })
 	}
 	if err != nil {
 		return err
