@@ -28,7 +28,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 	}
 	both := []func(*cli.App) *cobra.Command{
 		newAttach, newCommit, newCp, newCreate, newDebug, newExec, newExport, newInit, newKill, newLogs, newMount, newPause, newPort, newRename, newRestart,
-		newRm, newRun, newStart, newStop, newTop, newUnmount, newUnpause, newUpdate, newWait,
+		newRm, newRun, newStart, newStats, newStop, newTop, newUnmount, newUnpause, newUpdate, newWait,
 		newWhy,
 	}
 	var aliases []*cobra.Command
