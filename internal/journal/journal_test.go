@@ -162,6 +162,9 @@ func TestUsable(t *testing.T) {
 		{"no journald", []string{"var/log/journal/m/system.journal"}, 1000, false},
 		{"persistent, an own file will come", []string{Socket, "var/log/journal/m/x"}, 1000, true},
 		{"persistent, but a system user", []string{Socket, "var/log/journal/m/x"}, 100, false},
+		{"persistent, but a dynamic user", []string{Socket, "var/log/journal/m/x"}, 61500, false},
+		{"persistent, but a container's user", []string{Socket, "var/log/journal/m/x"}, 600000, false},
+		{"a system user who may read all", []string{Socket, "var/log/journal/m/system.journal"}, 100, true},
 		{"volatile and closed", []string{Socket, "run/log/journal/m/x"}, 1000, false},
 		{"volatile and open", []string{Socket, "run/log/journal/m/system.journal"}, 1000, true},
 	}

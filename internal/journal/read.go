@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -181,34 +180,4 @@ func binaryField(in *bufio.Reader) (string, error) {
 		return "", io.ErrUnexpectedEOF
 	}
 	return string(value[:n]), nil
-}
-
-// Usable tells whether the user with the host's uid can write to the journal
-// and read back what it wrote. root is where the host's tree begins.
-func Usable(root string, uid int) bool {
-	if _, err := os.Stat(filepath.Join(root, Socket)); err != nil {
-		return false
-	}
-	id, err := os.ReadFile(filepath.Join(root, "/etc/machine-id"))
-	if err != nil {
-		return false
-	}
-	machine := strings.TrimSpace(string(id))
-	readable := func(path string) bool {
-		f, err := os.Open(path)
-		if err != nil {
-			return false
-		}
-		return f.Close() == nil
-	}
-	persistent := filepath.Join(root, "/var/log/journal", machine)
-	for _, dir := range []string{persistent, filepath.Join(root, "/run/log/journal", machine)} {
-		if readable(filepath.Join(dir, "system.journal")) {
-			return true
-		}
-	}
-	// Only the persistent journal gives each ordinary user a file of its own,
-	// with the first entry.
-	const firstUser = 1000
-	return uid >= firstUser && readable(persistent)
 }

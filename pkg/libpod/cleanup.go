@@ -224,7 +224,7 @@ func (e *Engine) removeFiles(c *state.Container) error {
 	if c.Spec.CIDFile != "" && c.Spec.Remove {
 		_ = os.Remove(c.Spec.CIDFile)
 	}
-	if path, err := e.LogPath(c); err == nil && path != "" && c.Spec.Log.Path == "" {
+	if c.Spec.Log.File() && c.Spec.Log.Path == "" {
 		if err := os.RemoveAll(e.logDir(c.ID)); err != nil {
 			return fmt.Errorf("remove log of container %s: %w", short(c.ID), err)
 		}

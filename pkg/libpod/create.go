@@ -116,11 +116,8 @@ func (e *Engine) defaults(spec *specgen.Container) error {
 	if _, err := e.runtime(spec.Runtime); err != nil {
 		return err
 	}
-	if spec.Log.Driver == "" {
-		spec.Log.Driver = e.defaultLogDriver()
-	}
-	if spec.Log.MaxSize == 0 && e.Config.Containers.LogSizeMax > 0 {
-		spec.Log.MaxSize = e.Config.Containers.LogSizeMax
+	if err := e.defaultLog(spec); err != nil {
+		return err
 	}
 	if !spec.Process.Init && e.Config.Containers.Init {
 		spec.Process.Init = true
@@ -141,19 +138,6 @@ func (e *Engine) defaults(spec *specgen.Container) error {
 		}
 	}
 	return nil
-}
-
-// defaultLogDriver is the configured driver, unless that is journald and there
-// is no journal to write to.
-func (e *Engine) defaultLogDriver() string {
-	driver := e.Config.Containers.LogDriver
-	if driver == "journald" || driver == "" {
-		if _, err := os.Stat("/run/systemd/journal/socket"); err != nil {
-			return "k8s-file"
-		}
-		return "journald"
-	}
-	return driver
 }
 
 // expandGlobs turns mounts of patterns into binds of what they match now.

@@ -38,6 +38,9 @@ type Options struct {
 	// Self is the argument vector of this program with its global flags; the
 	// clean-up that conmon starts is made of it.
 	Self []string
+	// Stdio are this process's standard streams, for containers that have their
+	// caller's.
+	Stdio [3]*os.File
 	// Warn shows the user one line.
 	Warn func(string)
 	// The rest comes from global flags; empty means as configured.

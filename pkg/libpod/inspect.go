@@ -121,9 +121,7 @@ func (e *Engine) gather(ctx context.Context, c *state.Container) (*inspection, e
 		}
 		in.health = &st.Results
 	}
-	if in.logPath, err = e.LogPath(c); err != nil {
-		return nil, err
-	}
+	in.logPath = e.LogPath(c)
 	spec := c.Spec // a copy: the maps may fill the user in
 	if in.maps, err = e.mapsOf(ctx, &state.Container{ID: c.ID, Spec: spec}); err != nil {
 		in.maps = idMaps{} // what was possible at its creation is not any more

@@ -216,6 +216,9 @@ func (e *Engine) awaitEnd(ctx context.Context, c *state.Container, out Outcome) 
 
 // attach connects the caller's streams; begin runs once they are connected.
 func (e *Engine) attach(ctx context.Context, c *state.Container, a *AttachOptions, begin func() error) (attach.Result, error) {
+	if c.Spec.Log.Passthrough() {
+		return attach.Result{}, e.stayBeside(ctx, c, a, begin)
+	}
 	dir := e.paths.container(c.ID)
 	opts := attach.Options{
 		Socket: ociruntime.AttachSocket(dir), Ctl: ociruntime.Ctl(dir), Terminal: c.Spec.Process.Terminal,

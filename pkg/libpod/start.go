@@ -192,6 +192,7 @@ func (e *Engine) spawn(ctx context.Context, c *state.Container, l *launch) error
 		ID: c.ID, Name: c.Name, RunDir: l.dir, Terminal: c.Spec.Process.Terminal, Stdin: c.Spec.Process.Stdin,
 		Log: log, ExitCommand: e.exitCommand(c.ID), PIDFile: c.Spec.PIDFile, ConmonPIDFile: c.Spec.ConmonPIDFile,
 		Timeout: c.Spec.Process.Timeout, NotifySocket: notify, PreserveFDs: c.Spec.Process.PreserveFDs, Restore: l.restore,
+		Stdio: e.streamsOf(c),
 		Place: func(ctx context.Context, pid int) error {
 			if place != nil {
 				if err := place(ctx, pid); err != nil {
@@ -300,43 +301,6 @@ func processCgroup(pid int) string {
 	return ""
 }
 
-// containerLog is where the output goes. A log file lies beside the container's
-// layer, not in the run directory: it would be memory there.
-func (e *Engine) containerLog(c *state.Container) (ociruntime.Log, error) {
-	log := ociruntime.Log{Driver: c.Spec.Log.Driver, Tag: c.Spec.Log.Tag, SizeMax: c.Spec.Log.MaxSize}
-	if log.Driver == "json-file" {
-		log.Driver = ociruntime.LogK8sFile
-	}
-	if log.Driver != ociruntime.LogK8sFile {
-		return log, nil
-	}
-	path, err := e.LogPath(c)
-	if err != nil {
-		return log, err
-	}
-	log.Path = path
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return log, fmt.Errorf("make directory of the log: %w", err)
-	}
-	return log, nil
-}
-
-// LogPath is the log file of a container; empty when its driver writes none.
-func (e *Engine) LogPath(c *state.Container) (string, error) {
-	switch c.Spec.Log.Driver {
-	case "k8s-file", "json-file":
-	default:
-		return "", nil
-	}
-	if c.Spec.Log.Path != "" {
-		return c.Spec.Log.Path, nil
-	}
-	return filepath.Join(e.logDir(c.ID), "ctr.log"), nil
-}
-
-// logDir holds the log of a container that has no place of its own for it.
-func (e *Engine) logDir(id string) string { return filepath.Join(e.GraphRoot, "pod", "logs", id) }
-
 // exitCommand is what conmon starts when the container has ended: nothing but a
 // look at the wait lock as long as a foreground command holds it.
 func (e *Engine) exitCommand(id string) []string {
@@ -352,6 +316,7 @@ func (e *Engine) begin(ctx context.Context, c *state.Container, l *launch) error
 			return err
 		}
 	}
+	e.rotateLog(ctx, c)
 	if err := step.Do(ctx, "runtime.start", func() error { return l.runtime.Start(ctx, c.ID) }); err != nil {
 		return e.runtimeError(c, err)
 	}
@@ -382,6 +347,7 @@ func (e *Engine) runInitialized(ctx context.Context, c *state.Container) error {
 		return err
 	}
 	runtime.HostNetwork = c.Spec.Network.Mode == network.Host
+	e.rotateLog(ctx, c)
 	if err := runtime.Start(ctx, c.ID); err != nil {
 		return e.runtimeError(c, err)
 	}

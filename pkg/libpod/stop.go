@@ -199,6 +199,11 @@ func (e *Engine) Restart(ctx context.Context, nameOrID string, timeout *uint) (*
 	if c.Spec.Remove && e.status(c) == StatusRunning {
 		return nil, fmt.Errorf("container %s was made with --rm: stopping it removes it, so it cannot be restarted", c.Name)
 	}
+	between, err := e.lock(ctx, restartLock(c.ID)) // followers of the log wait for it
+	if err != nil {
+		return nil, err
+	}
+	defer e.unlock(between)
 	if _, err := e.Stop(ctx, c.ID, timeout); err != nil {
 		return nil, err
 	}

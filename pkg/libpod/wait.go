@@ -124,14 +124,3 @@ func codeOf(x *state.Exit) int {
 	}
 	return x.Code
 }
-
-// LogEnded waits until nothing more will be written to the container's log: a
-// container that does not run has ended, and one that runs ends with its exit
-// file.
-func (e *Engine) LogEnded(ctx context.Context, c *state.Container) error {
-	if c.Run == nil || c.Run.Init.PID == 0 {
-		return nil
-	}
-	_, err := ociruntime.WaitExit(ctx, e.paths.container(c.ID), c.ID, c.Run.Init, c.Run.Conmon)
-	return err
-}

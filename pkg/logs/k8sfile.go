@@ -2,58 +2,38 @@ package logs
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
-// parseLine reads "TIME stdout|stderr F|P DATA" without its newline.
-func parseLine(raw []byte) (Line, bool) {
-	stamp, rest, ok1 := bytes.Cut(raw, []byte(" "))
-	stream, rest, ok2 := bytes.Cut(rest, []byte(" "))
-	flag, data, _ := bytes.Cut(rest, []byte(" "))
-	at, err := time.Parse(time.RFC3339Nano, string(stamp))
-	known := string(stream) == "stdout" || string(stream) == "stderr"
-	if !ok1 || !ok2 || err != nil || !known || len(flag) == 0 {
-		return Line{}, false
-	}
-	return Line{Time: at, Stderr: string(stream) == "stderr", Partial: flag[0] == 'P', Data: data}, true
-}
-
-// readFile reads conmon's file. When the file reaches --log-size-max, conmon
-// (2.1.6 and 2.1.12, tried) renames an empty file over it: what was written
-// before is gone, unless a follower has the old file open.
+// readFile reads conmon's file, and those it was before.
 func readFile(ctx context.Context, path string, o Options, emit func(Line) error) error {
-	r := &fileReader{path: path, o: o, emit: o.bounded(emit)}
+	r := &fileReader{chain: chain{path}, o: o, emit: o.bounded(emit)}
 	defer r.close()
 	var w *watch
 	if o.Follow {
-		var err error
-		if w, err = newWatch(ctx, filepath.Dir(path), o.Ended); err != nil {
-			return err
-		}
+		w = newWatch(ctx, filepath.Dir(path), o.Ended)
 		defer w.close()
 	}
-	err := r.start(ctx)
+	err := r.start()
 	for err == nil {
 		ended := o.ended() // before the last read, so that it reads all
-		if err = r.toEnd(ctx); err != nil || !o.Follow {
-			break
-		}
 		var moved bool
-		if moved, err = r.reopen(ctx); err != nil || moved {
+		if moved, err = r.advance(ctx); err != nil || moved {
 			continue
 		}
-		if ended || ctx.Err() != nil {
+		if !o.Follow || ended || ctx.Err() != nil {
 			break
+		}
+		if o.Idle != nil {
+			if err = o.Idle(); err != nil {
+				break
+			}
 		}
 		w.wait()
 	}
@@ -63,104 +43,233 @@ func readFile(ctx context.Context, path string, o Options, emit func(Line) error
 	return err
 }
 
-// fileReader reads one file after the other.
+// fileReader reads the files of a chain from the oldest wanted on.
 type fileReader struct {
-	path string
-	o    Options
-	emit func(Line) error
-	file *os.File
-	in   *bufio.Reader
+	chain chain
+	o     Options
+	emit  func(Line) error
+	file  *os.File
+	in    *bufio.Reader
+	// end is where a reader that does not follow ends: the newest file when it
+	// began, held open, and its size then.
+	end     *os.File
+	endSize int64
 	// part is a line whose end is not written yet.
 	part []byte
+	// long is the entry of a line that is longer than the buffer, and handed on
+	// in pieces; it ends with the next newline. longSkip leaves it out.
+	long           *Line
+	longSkip       bool
+	longIncomplete bool
 	// skip counts entries of stdout and stderr to leave out at the beginning.
 	skip [2]int
 }
 
-// start opens the file and goes to the first line wanted.
-func (r *fileReader) start(ctx context.Context) error {
-	if _, err := r.reopen(ctx); err != nil || r.file == nil || r.o.Tail < 0 {
-		return err
-	}
-	offset, skip, err := findTail(r.file, &r.o)
+// start opens the file with the first line wanted, and goes there. A log that
+// is not there is empty.
+func (r *fileReader) start() error {
+	links, err := r.chain.links()
 	if err != nil {
 		return err
 	}
-	r.skip = skip
-	if _, err := r.file.Seek(offset, io.SeekStart); err != nil {
-		return fmt.Errorf("seek in %s: %w", r.path, err)
+	c := &counter{want: r.o.Tail, o: &r.o}
+	for _, l := range links {
+		f, err := r.chain.open(l)
+		if err != nil {
+			return err
+		}
+		if f == nil { // it moved: look again
+			r.close()
+			*r = fileReader{chain: r.chain, o: r.o, emit: r.emit}
+			return r.start()
+		}
+		more, offset, err := r.wanted(f, l, c)
+		if err == nil && offset >= 0 {
+			err = r.take(f, l, offset)
+		} else {
+			_ = f.Close() // only read
+		}
+		if err != nil || !more {
+			return err
+		}
 	}
 	return nil
 }
 
-// reopen opens what path names now, if that is another file than before.
-func (r *fileReader) reopen(ctx context.Context) (bool, error) {
-	if r.file != nil {
-		now, err := os.Stat(r.path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return false, nil // removed with its container
-		}
-		if err != nil {
-			return false, err
-		}
-		mine, err := r.file.Stat()
-		if err != nil || os.SameFile(mine, now) {
-			return false, err
+// wanted tells from where on a file is wanted (negative: not at all) and whether
+// older ones may be.
+func (r *fileReader) wanted(f *os.File, l link, c *counter) (more bool, offset int64, err error) {
+	if !r.o.Since.IsZero() && r.file != nil {
+		last, err := lastTime(f, l.size)
+		if err != nil || last.Before(r.o.Since) {
+			return false, -1, err
 		}
 	}
-	next, err := os.Open(r.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil // not started yet
+	if r.o.Tail < 0 {
+		return true, 0, nil
 	}
-	if err != nil {
-		return false, err
+	offset, err = c.find(f, l.size)
+	r.skip = c.skip
+	if offset == l.size && r.file != nil {
+		offset = -1 // of this one nothing
 	}
-	if r.file != nil {
-		// What came between the last read and the rename, even if it ends now.
-		if err := r.toEnd(context.WithoutCancel(ctx)); err != nil {
-			_ = next.Close()
-			return false, err
-		}
+	return !c.done, offset, err
+}
+
+// take reads on in f from offset; the first file taken is the newest.
+func (r *fileReader) take(f *os.File, l link, offset int64) error {
+	if r.end == nil && !r.o.Follow {
+		r.end, r.endSize = f, l.size
 	}
-	r.close()
-	r.file, r.in, r.part = next, bufio.NewReaderSize(next, 64<<10), nil
-	return true, nil
+	return r.open(f, offset)
+}
+
+// limited is the present file from offset on.
+func (r *fileReader) limited(offset int64) io.Reader {
+	if r.file == r.end {
+		return io.LimitReader(r.file, r.endSize-offset)
+	}
+	return r.file
+}
+
+// open makes f the present file, to be read from offset on.
+func (r *fileReader) open(f *os.File, offset int64) error {
+	if r.file != nil && r.file != r.end {
+		_ = r.file.Close() // only read
+	}
+	if r.in == nil {
+		r.in = bufio.NewReaderSize(nil, 64<<10)
+	}
+	r.file, r.part, r.long = f, r.part[:0], nil
+	if _, err := f.Seek(offset, io.SeekStart); err != nil {
+		return fmt.Errorf("seek in %s: %w", f.Name(), err)
+	}
+	r.in.Reset(r.limited(offset))
+	return nil
 }
 
 func (r *fileReader) close() {
-	if r.file != nil {
-		_ = r.file.Close() // only read
+	for _, f := range []*os.File{r.file, r.end} {
+		if f != nil {
+			_ = f.Close() // only read; a second close of the same does no harm
+		}
 	}
+}
+
+// advance reads to the present end, and goes on to the next file if there is one.
+func (r *fileReader) advance(ctx context.Context) (bool, error) {
+	if r.file == nil {
+		if !r.o.Follow {
+			return false, nil
+		}
+		err := r.start() // not started before
+		return r.file != nil, err
+	}
+	last := r.file == r.end
+	var next *os.File
+	if !last {
+		var err error
+		if next, err = r.next(); err != nil {
+			return false, err
+		}
+	}
+	// Once there is a next file, nothing comes to this one any more.
+	if err := r.toEnd(ctx); err != nil || next == nil {
+		if next != nil && next != r.end {
+			_ = next.Close()
+		}
+		return false, err
+	}
+	return true, r.open(next, 0)
+}
+
+// next is the file after the present one. A reader that does not follow must
+// not miss its end, though that was deleted meanwhile.
+func (r *fileReader) next() (*os.File, error) {
+	next, err := r.chain.successor(r.file)
+	if err != nil || r.end == nil {
+		return next, err
+	}
+	end, err := r.end.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("look at log file: %w", err)
+	}
+	if next == nil || deleted(end) {
+		if next != nil {
+			_ = next.Close()
+		}
+		return r.end, nil
+	}
+	info, err := next.Stat()
+	if err == nil && identify(info) == identify(end) {
+		_ = next.Close()
+		return r.end, nil
+	}
+	return next, err
 }
 
 // toEnd emits the lines up to the present end of the file.
 func (r *fileReader) toEnd(ctx context.Context) error {
-	for r.file != nil && ctx.Err() == nil {
+	for ctx.Err() == nil {
 		chunk, err := r.in.ReadSlice('\n')
 		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
-			r.part = append(r.part, chunk...)
-			continue
+		case errors.Is(err, bufio.ErrBufferFull) || errors.Is(err, io.EOF) && len(chunk) > 0 && (r.long != nil || len(r.part)+len(chunk) > r.in.Size()):
+			if err := r.piece(chunk, false); err != nil {
+				return err
+			}
 		case errors.Is(err, io.EOF):
 			r.part = append(r.part, chunk...)
 			return nil
 		case err != nil:
-			return err
-		}
-		raw := chunk
-		if len(r.part) > 0 {
-			r.part = append(r.part, chunk...)
-			raw = r.part
-		}
-		l, ok := parseLine(raw[:len(raw)-1])
-		if ok && !r.skipped(l) {
-			err = r.emit(l)
-		}
-		r.part = r.part[:0]
-		if err != nil {
-			return err
+			return fmt.Errorf("read log file: %w", err)
+		case r.long != nil:
+			if err := r.piece(chunk[:len(chunk)-1], true); err != nil {
+				return err
+			}
+		default:
+			if err := r.whole(chunk); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// whole emits an entry; chunk is its end.
+func (r *fileReader) whole(chunk []byte) error {
+	raw := chunk
+	if len(r.part) > 0 {
+		r.part = append(r.part, chunk...)
+		raw = r.part
+		defer func() { r.part = r.part[:0] }()
+	}
+	l, ok := parseLine(raw[:len(raw)-1])
+	if !ok || r.skipped(l) {
+		return nil
+	}
+	return r.emit(l)
+}
+
+// piece emits a piece of a line that is longer than the buffer.
+func (r *fileReader) piece(chunk []byte, last bool) error {
+	if r.long == nil {
+		l, ok := parseLine(append(r.part, chunk...))
+		r.part = r.part[:0]
+		r.longSkip = !ok || r.skipped(l)
+		r.longIncomplete = l.Partial
+		r.long, chunk = &l, l.Data
+	}
+	l := *r.long
+	l.Data, l.Partial = chunk, !last || r.longIncomplete
+	if last {
+		r.long = nil
+	} else {
+		r.long.Data = nil
+	}
+	if r.longSkip {
+		return nil
+	}
+	return r.emit(l)
 }
 
 func (r *fileReader) skipped(l Line) bool {
@@ -172,50 +281,13 @@ func (r *fileReader) skipped(l Line) bool {
 	return false
 }
 
-func index(stderr bool) int {
-	if stderr {
-		return 1
-	}
-	return 0
-}
-
-// watch waits for changes in a directory: writes, and conmon's rename.
-type watch struct {
-	file *os.File
-	stop func() bool
-	done chan struct{}
-}
-
-func newWatch(ctx context.Context, dir string, ended <-chan struct{}) (*watch, error) {
-	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
-	if err != nil {
-		return nil, fmt.Errorf("watch %s: %w", dir, err)
-	}
-	w := &watch{file: os.NewFile(uintptr(fd), "inotify"), done: make(chan struct{})}
-	if _, err := unix.InotifyAddWatch(fd, dir, unix.IN_MODIFY|unix.IN_CREATE|unix.IN_MOVED_TO); err != nil {
-		_ = w.file.Close()
-		return nil, fmt.Errorf("watch %s: %w", dir, err)
-	}
-	wake := func() { _ = w.file.SetReadDeadline(time.Unix(1, 0)) }
-	w.stop = context.AfterFunc(ctx, wake)
-	go func() {
-		select {
-		case <-ended: // nil never is
-			wake()
-		case <-w.done:
-		}
-	}()
-	return w, nil
-}
-
-// wait returns after a change, at the end of the context or of the container.
-func (w *watch) wait() {
-	buf := make([]byte, 16<<10)
-	_, _ = w.file.Read(buf) // what changed, or a deadline: the caller looks itself
-}
-
-func (w *watch) close() {
-	w.stop()
-	close(w.done)
-	_ = w.file.Close()
+// lastTime is the time of the last entry of a file.
+func lastTime(f *os.File, size int64) (time.Time, error) {
+	var at time.Time
+	err := backwards(f, size, func(_ int64, raw []byte) bool {
+		l, ok := parseLine(raw)
+		at = l.Time
+		return !ok
+	})
+	return at, err
 }

@@ -45,6 +45,8 @@ type Options struct {
 	// Ended is closed when nothing more will be written: after conmon wrote its
 	// exit file, not when the container's process ends.
 	Ended <-chan struct{}
+	// Idle is called before a follower waits for more.
+	Idle func() error
 }
 
 // ErrNoLog is the answer for drivers that keep nothing.
@@ -66,8 +68,10 @@ func Read(ctx context.Context, src Source, o Options, emit func(Line) error) err
 	case "k8s-file", "json-file", "":
 		err = readFile(ctx, src.Path, o, emit)
 	case "journald":
-		r := journalReader{src: src, read: journal.Read, send: journal.Send}
-		err = r.run(ctx, o, emit)
+		if err = journal.Readable("/", src.HostUID); err == nil {
+			r := journalReader{src: src, read: journal.Read, send: journal.Send}
+			err = r.run(ctx, o, emit)
+		}
 	case "none", "passthrough", "passthrough-tty":
 		return fmt.Errorf("this container is using the '%s' log driver, cannot read logs: %w", src.Driver, ErrNoLog)
 	default:

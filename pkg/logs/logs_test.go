@@ -38,7 +38,7 @@ func shown(t *testing.T, src Source, o Options) (string, string) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	p := Printer{Out: &out, Err: &errs}
-	if err := Read(t.Context(), src, o, p.Print); err != nil {
+	if err := errors.Join(Read(t.Context(), src, o, p.Print), p.Flush()); err != nil {
 		t.Fatal(err)
 	}
 	return out.String(), errs.String()
@@ -107,11 +107,12 @@ func TestTailReadsOnlyTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	offset, _, err := findTail(f, &Options{Tail: 10})
+	size := int64(100_000 * len(entry(1, "stdout", "F", "line")))
+	o := Options{Tail: 10}
+	offset, err := (&counter{want: o.Tail, o: &o}).find(f, size)
 	if err != nil {
 		t.Fatal(err)
 	}
-	size := int64(100_000 * len(entry(1, "stdout", "F", "line")))
 	if want := size - 10*size/100_000; offset != want {
 		t.Fatalf("offset %d, want %d", offset, want)
 	}
@@ -319,7 +320,7 @@ func TestJournald(t *testing.T) {
 			tt.o.Ended = ended
 			var out, errs bytes.Buffer
 			p := Printer{Out: &out, Err: &errs}
-			if err := r.run(t.Context(), tt.o, p.Print); err != nil {
+			if err := errors.Join(r.run(t.Context(), tt.o, p.Print), p.Flush()); err != nil {
 				t.Fatal(err)
 			}
 			if out.String() != tt.out || errs.String() != tt.errs {
@@ -341,6 +342,9 @@ func TestPrinter(t *testing.T) {
 		if err := p.Print(l); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := p.Flush(); err != nil {
+		t.Fatal(err)
 	}
 	if want := "web " + stamp + " ab\nweb " + stamp + " c\n"; out.String() != want {
 		t.Fatalf("got %q, want %q", out.String(), want)

@@ -3,6 +3,7 @@ package logs
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -63,7 +64,7 @@ func TestRealJournal(t *testing.T) {
 	} {
 		var out, errs bytes.Buffer
 		p := Printer{Out: &out, Err: &errs}
-		if err := Read(t.Context(), src, tt.o, p.Print); err != nil {
+		if err := errors.Join(Read(t.Context(), src, tt.o, p.Print), p.Flush()); err != nil {
 			t.Fatal(err)
 		}
 		if out.String() != tt.out || errs.String() != tt.errs {

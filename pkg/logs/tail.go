@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 )
 
 // beyond bounds the search for the beginning of a long line that the other
@@ -22,6 +21,10 @@ type counter struct {
 	// out counts entries of the stream that are left out; skip is out at the
 	// earliest entry wanted.
 	out, skip [2]int
+	// beyond counts the bytes read since the last entry wanted; done: nothing
+	// earlier is wanted.
+	beyond int64
+	done   bool
 }
 
 // add looks at the entry before the last one. It returns whether the entry is
@@ -55,32 +58,30 @@ func (c *counter) satisfied() bool {
 	return c.want == 0 && (c.closed[0] || !c.seen[0]) && (c.closed[1] || !c.seen[1])
 }
 
-// findTail returns the offset of the earliest entry of the last lines, and how
-// many entries of either stream from there on are not of them. It reads the
-// file backwards, no further than necessary.
-func findTail(f *os.File, o *Options) (int64, [2]int, error) {
-	end, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return 0, [2]int{}, fmt.Errorf("seek in %s: %w", f.Name(), err)
+// find returns the offset of the earliest entry of f, whose size is given, that
+// is of the last lines; size if none is. It reads backwards, no further than
+// necessary, and goes on with the file before if it is not done.
+func (c *counter) find(f io.ReaderAt, size int64) (int64, error) {
+	start := size
+	if c.o.Tail == 0 {
+		c.done = true
+		return size, nil
 	}
-	c := &counter{want: o.Tail, o: o}
-	start := end
-	last := end // the last entry wanted
-	if o.Tail == 0 {
-		return end, [2]int{}, nil
-	}
-	err = backwards(f, end, func(offset int64, raw []byte) bool {
+	from := size // of what was read since the last entry wanted
+	err := backwards(f, size, func(offset int64, raw []byte) bool {
 		l, ok := parseLine(raw)
 		if !ok {
 			return true
 		}
 		wanted, more := c.add(l)
 		if wanted {
-			start, last = offset, offset
+			start, from, c.beyond = offset, offset, 0
 		}
-		return more && (c.want > 0 || last-offset < beyond)
+		c.done = !more || c.want == 0 && c.beyond+from-offset >= beyond
+		return !c.done
 	})
-	return start, c.skip, err
+	c.beyond += from
+	return start, err
 }
 
 // backwards calls visit for each complete line before end, last first, until

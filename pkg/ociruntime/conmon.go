@@ -28,7 +28,8 @@ const (
 	LogPassthrough = "passthrough"
 )
 
-// Log says where conmon writes a container's output.
+// Log says where conmon writes a container's output. conmon's own rotation, by
+// --log-size-max, drops what was written before and is not used.
 type Log struct {
 	// Driver is one of the Log constants; empty is LogNone.
 	Driver string
@@ -36,8 +37,6 @@ type Log struct {
 	Path string
 	// Tag is kept in the journal as CONTAINER_TAG.
 	Tag string
-	// SizeMax in bytes makes conmon rotate a k8s-file; 0 never.
-	SizeMax int64
 }
 
 // args are conmon's arguments for the log.
@@ -57,9 +56,6 @@ func (l Log) args() ([]string, error) {
 	default:
 		return nil, fmt.Errorf("log driver %s is not supported: use %s, %s, %s or %s",
 			l.Driver, LogK8sFile, LogJournald, LogNone, LogPassthrough)
-	}
-	if l.SizeMax > 0 {
-		args = append(args, "--log-size-max", strconv.FormatInt(l.SizeMax, 10))
 	}
 	if l.Tag != "" && l.Driver == LogJournald {
 		args = append(args, "--log-tag", l.Tag)

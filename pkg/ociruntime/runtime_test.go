@@ -69,7 +69,7 @@ func TestEnviron(t *testing.T) {
 
 func TestCreateArgs(t *testing.T) {
 	base := func() CreateOptions {
-		return CreateOptions{ID: "abc", Name: "n", RunDir: "/run/abc", Log: Log{Driver: LogK8sFile, Path: "/l/ctr.log", SizeMax: 10}}
+		return CreateOptions{ID: "abc", Name: "n", RunDir: "/run/abc", Log: Log{Driver: LogK8sFile, Path: "/l/ctr.log"}}
 	}
 	for _, c := range []struct {
 		name    string
@@ -80,7 +80,7 @@ func TestCreateArgs(t *testing.T) {
 		err     string
 	}{
 		{name: "paths", has: "-b /run/abc -p /run/abc/pidfile --exit-dir /run/abc --full-attach"},
-		{name: "log file", has: "-l k8s-file:/l/ctr.log --log-size-max 10"},
+		{name: "log file", has: "-l k8s-file:/l/ctr.log"},
 		{name: "pipes", lacks: "-t"},
 		{name: "no input", lacks: "-i"},
 		{name: "stdin", change: func(o *CreateOptions) { o.Stdin = true }, has: "-i"},

@@ -234,13 +234,22 @@ type Mount struct {
 
 // Log says where output goes.
 type Log struct {
-	// Driver is k8s-file, journald, none; json-file is k8s-file.
+	// Driver is k8s-file, journald, none, passthrough or passthrough-tty;
+	// json-file is k8s-file under another name.
 	Driver string `json:"driver,omitempty"`
 	// Path of the log file; empty is the container's own directory.
 	Path string `json:"path,omitempty"`
 	Tag  string `json:"tag,omitempty"`
-	// MaxSize in bytes before the file is rotated; 0 never.
+	// MaxSize in bytes from which on the file is rotated; 0 never.
 	MaxSize int64 `json:"max_size,omitempty"`
+	// MaxAge of the oldest line of the file before it is rotated; 0 never.
+	MaxAge time.Duration `json:"max_age,omitempty"`
+	// MaxFiles are kept, the one that is written included; 0 is DefaultLogFiles.
+	MaxFiles int `json:"max_files,omitempty"`
+	// Labels are KEY=VALUE, shown by logs --details; LabelNames name labels of
+	// the container that are shown too.
+	Labels     []string `json:"labels,omitempty"`
+	LabelNames []string `json:"label_names,omitempty"`
 }
 
 // ImageConfig is what pod reads of an image's configuration, and nothing else.

@@ -199,33 +199,6 @@ func parseLimit(s string) (uint64, error) {
 	return strconv.ParseUint(s, 10, 64)
 }
 
-// ParseLogOpts applies values of --log-opt: path=, tag=, max-size=.
-func ParseLogOpts(opts []string, log *Log) error {
-	for _, o := range opts {
-		key, value, ok := strings.Cut(o, "=")
-		if !ok || value == "" {
-			return fmt.Errorf("invalid log option %q: it must be KEY=VALUE", o)
-		}
-		switch key {
-		case "path":
-			log.Path = value
-		case "tag":
-			log.Tag = value
-		case "max-size":
-			n, err := ParseSize(value)
-			if err != nil {
-				return fmt.Errorf("log option max-size: %w", err)
-			}
-			log.MaxSize = n
-		case "label", "labels", "env", "max-file":
-			return unsupported("--log-opt %s", key)
-		default:
-			return fmt.Errorf("unknown log option %q: it must be path, tag or max-size", key)
-		}
-	}
-	return nil
-}
-
 // ParseSecurityOpt applies one value of --security-opt.
 func ParseSecurityOpt(s string, sec *Security) error {
 	key, value, hasValue := strings.Cut(s, "=")

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -247,8 +248,14 @@ func TestSmallParsers(t *testing.T) {
 	}
 	var log Log
 	must(ParseLogOpts([]string{"path=/l", "tag=t", "max-size=1k"}, &log), nil, nil)
-	must(log, Log{Path: "/l", Tag: "t", MaxSize: 1024}, nil)
-	refuse("unknown log option", ParseLogOpts([]string{"x=1"}, &log))
+	must(log, Log{Path: "/l", Tag: "t", MaxSize: 1000}, nil)
+	log = Log{}
+	must(ParseLogOpts([]string{"max-age=24h", "max-file=3", "label=a=b=c", "labels=x,y", "label=d="}, &log), nil, nil)
+	must(log, Log{MaxAge: 24 * time.Hour, MaxFiles: 3, Labels: []string{"a=b=c", "d="}, LabelNames: []string{"x", "y"}}, nil)
+	must((&Container{Log: log, Labels: map[string]string{"x": "1", "z": "2"}}).LogDetails(), "a=b=c,d=,x=1", nil)
+	for _, s := range []string{"x=1", "max-age=1", "max-size=-1", "max-size=x", "max-age=-1h", "max-file=0", "max-file=x", "max-file=5000", "label=a", "label==a", "env=X", "path"} {
+		refuse(s, ParseLogOpts([]string{s}, &log))
+	}
 }
 
 func TestParseSecurityOpt(t *testing.T) {

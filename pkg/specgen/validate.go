@@ -19,7 +19,7 @@ const (
 func (c *Container) Validate() error {
 	for _, check := range []func() error{
 		c.validateIdentity, c.Process.validate, c.Security.validate, c.Resources.validate, c.Spaces.validate,
-		c.Network.validate, c.Storage.validate, c.Log.validate, c.Health.Validate, c.validateTogether, c.validateExtra,
+		c.Network.validate, c.Storage.validate, c.CheckLog, c.Health.Validate, c.validateTogether, c.validateExtra,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -366,26 +366,6 @@ func (s *Storage) validate() error {
 				return fmt.Errorf("invalid --volumes-from %q: unknown option %q", v, o)
 			}
 		}
-	}
-	return nil
-}
-
-func (l *Log) validate() error {
-	switch l.Driver {
-	case "", "k8s-file", "json-file", "journald", "none":
-	case "passthrough", "passthrough-tty":
-		return unsupported("--log-driver=%s", l.Driver)
-	default:
-		return fmt.Errorf("invalid log driver %q: it must be k8s-file, journald or none", l.Driver)
-	}
-	if hasControl(l.Path) || hasControl(l.Tag) {
-		return fmt.Errorf("log options must not hold control characters")
-	}
-	if l.Tag != "" && l.Driver != "journald" && l.Driver != "" {
-		return fmt.Errorf("--log-opt tag works with the journald driver only, not with %s", l.Driver)
-	}
-	if l.MaxSize < 0 {
-		return errors.New("--log-opt max-size must not be negative")
 	}
 	return nil
 }

@@ -81,7 +81,11 @@ func TestValidate(t *testing.T) {
 		"image volume":          {Container{Storage: Storage{ImageVolume: "x"}}, "--image-volume"},
 		"volumes from":          {Container{Storage: Storage{VolumesFrom: []string{"a:exec"}}}, "--volumes-from"},
 		"log driver":            {Container{Log: Log{Driver: "syslog"}}, "log driver"},
-		"log passthrough":       {Container{Log: Log{Driver: "passthrough"}}, "not supported yet"},
+		"log restarted":         {Container{Log: Log{Driver: "passthrough"}, Restart: "always"}, "no streams to give"},
+		"log terminal":          {Container{Log: Log{Driver: "passthrough-tty"}, Process: Process{Terminal: true}}, "--tty"},
+		"log without a file":    {Container{Log: Log{Driver: "journald", MaxSize: 1}}, "need a log file"},
+		"log files of no size":  {Container{Log: Log{MaxFiles: 3}}, "needs max-size or max-age"},
+		"log path with a colon": {Container{Log: Log{Path: "/a:b"}}, "colon"},
 		"log tag of a file":     {Container{Log: Log{Driver: "k8s-file", Tag: "x"}}, "journald driver only"},
 		"label":                 {Container{Labels: map[string]string{"": "x"}}, "invalid label"},
 	}

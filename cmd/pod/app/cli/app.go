@@ -213,6 +213,7 @@ func (a *App) Engine(ctx context.Context) (*libpod.Engine, error) {
 			Storage: func() (*storage.Store, error) { return a.Storage(ctx) },
 			Images:  func() (*image.Store, error) { return a.Images(ctx) },
 			Events:  log, Self: self, Warn: func(s string) { a.Warn("%s", s) },
+			Stdio:   [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
 			Runtime: a.Global.Runtime, RuntimeFlags: a.Global.RuntimeFlags, Conmon: a.Global.Conmon,
 			CgroupManager: a.Global.CgroupManager, VolumePath: a.Global.VolumePath, NotifySocket: os.Getenv("NOTIFY_SOCKET"),
 		})

@@ -32,6 +32,9 @@ func runCreate(ctx context.Context, a *cli.App, spec *specgen.Container, create 
 	if err != nil {
 		return err
 	}
+	if err := checkPassthrough(a, spec); err != nil {
+		return err
+	}
 	if _, err := chooseStreams(a, spec, create, true); err != nil {
 		return err
 	}

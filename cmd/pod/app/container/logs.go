@@ -4,15 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
-	"github.com/rootless-pod/pod/cmd/pod/app/flag"
 	"github.com/rootless-pod/pod/internal/timeparse"
 	"github.com/rootless-pod/pod/pkg/libpod"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
@@ -20,9 +16,9 @@ import (
 )
 
 type logsOptions struct {
-	color, follow, latest, names, timestamps bool
-	since, until                             string
-	tail                                     int64
+	color, details, follow, latest, names, timestamps bool
+	since, until                                      string
+	tail                                              int64
 }
 
 func newLogs(a *cli.App) *cobra.Command {
@@ -41,12 +37,16 @@ func newLogs(a *cli.App) *cobra.Command {
 	fs.Int64Var(&opts.tail, "tail", -1, "Output the specified number of LINES at the end of the logs")
 	fs.BoolVarP(&opts.timestamps, "timestamps", "t", false, "Output the timestamps in the log")
 	fs.StringVar(&opts.until, "until", "", "Show logs until TIMESTAMP")
-	flag.Unsupported(fs, "details")
+	fs.BoolVar(&opts.details, "details", false, "Show the labels of the log (--log-opt label, labels) before each line")
+	_ = fs.MarkHidden("details")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runLogs(cmd.Context(), a, &opts, args) }
 	return cmd
 }
 
 func runLogs(ctx context.Context, a *cli.App, opts *logsOptions, args []string) error {
+	if len(args) == 0 && !opts.latest {
+		return errors.New("specify at least one container name or ID to log")
+	}
 	e, err := a.Engine(ctx)
 	if err != nil {
 		return err
@@ -67,81 +67,104 @@ func runLogs(ctx context.Context, a *cli.App, opts *logsOptions, args []string) 
 			return fmt.Errorf("--until: %w", err)
 		}
 	}
-	containers := make([]*state.Container, 0, len(names))
-	for _, name := range names {
+	r := &logReader{app: a, engine: e, read: read, opts: opts}
+	for i, name := range names {
 		c, err := e.Lookup(ctx, name)
 		if err != nil {
 			return err
 		}
-		containers = append(containers, c)
+		r.add(c, i, len(names))
 	}
-	if len(containers) == 0 {
-		return errors.New("logs needs at least one container name or ID")
-	}
-	group, ctx := errgroup.WithContext(ctx)
-	if !opts.follow {
-		group.SetLimit(1) // one container after the other
-	}
-	r := &logReader{app: a, engine: e, read: read, timestamps: opts.timestamps}
-	for i, c := range containers {
-		group.Go(func() error { return r.show(ctx, c, prefix(c, i, len(containers), opts)) })
-	}
-	return group.Wait()
-}
-
-// prefix tells several containers apart.
-func prefix(c *state.Container, index, count int, opts *logsOptions) string {
-	if !opts.names && !opts.color && count == 1 {
-		return ""
-	}
-	text := c.ID[:12]
-	if opts.names {
-		text = c.Name
-	}
-	if opts.color {
-		return fmt.Sprintf("\x1b[3%dm%s\x1b[0m ", 1+index%6, text)
-	}
-	return text + " "
+	return r.show(ctx)
 }
 
 // logReader shows the logs of several containers.
 type logReader struct {
-	app        *cli.App
-	engine     *libpod.Engine
-	read       logs.Options
-	timestamps bool
-	line       sync.Mutex
+	app      *cli.App
+	engine   *libpod.Engine
+	read     logs.Options
+	opts     *logsOptions
+	journal  bool // one of them is there
+	printers []*logs.Printer
+	readers  []logs.Reader
 }
 
-func (r *logReader) show(ctx context.Context, c *state.Container, prefix string) error {
-	path, err := r.engine.LogPath(c)
-	if err != nil {
+// logColor is the field's color of a container.
+func logColor(index int) string {
+	colors := []int{37, 31, 33, 34, 35, 36, 32}
+	return fmt.Sprintf("\x1b[%dm", colors[index%len(colors)])
+}
+
+// add adds a container, the index'th of count. Only several need to be told
+// apart.
+func (r *logReader) add(c *state.Container, index, count int) {
+	source := r.engine.LogSource(c)
+	r.journal = r.journal || source.Driver == "journald"
+	p := &logs.Printer{Out: r.app.Out, Err: r.app.Err, Timestamps: r.opts.timestamps}
+	if count > 1 {
+		p.Prefix = c.ID[:12] + " "
+		if r.opts.names {
+			p.Prefix = c.Name + " "
+		}
+	}
+	if r.opts.color {
+		p.Color = logColor(index)
+	}
+	if r.opts.details {
+		p.Details = c.Spec.LogDetails()
+	}
+	r.printers = append(r.printers, p)
+	r.readers = append(r.readers, func(ctx context.Context, emit func(logs.Line) error) error {
+		read := r.read
+		if read.Follow {
+			ended := make(chan struct{})
+			read.Ended = ended
+			go func() {
+				defer close(ended)
+				_ = r.engine.LogEnded(ctx, c) // canceled, or gone: nothing more comes
+			}()
+			if count == 1 && !r.journal {
+				read.Idle = p.Flush
+			}
+		}
+		return logs.Read(ctx, source, read, emit)
+	})
+}
+
+func (r *logReader) show(ctx context.Context) error {
+	var err error
+	switch {
+	case len(r.readers) > 1 && r.read.Follow:
+		err = logs.Follow(ctx, r.readers, r.flushed)
+	case len(r.readers) > 1:
+		last := 0
+		err = logs.Merge(ctx, r.readers, func(i int, l logs.Line) error {
+			if i != last {
+				if err := r.printers[last].Flush(); err != nil {
+					return err
+				}
+				last = i
+			}
+			return r.printers[i].Print(l)
+		})
+	default:
+		emit := r.printers[0].Print
+		// The journal does not say when it waits.
+		if r.read.Follow && r.journal {
+			emit = func(l logs.Line) error { return r.flushed(0, l) }
+		}
+		err = r.readers[0](ctx, emit)
+	}
+	for _, p := range r.printers {
+		err = errors.Join(err, p.Close())
+	}
+	return err
+}
+
+// flushed prints a line at once.
+func (r *logReader) flushed(i int, l logs.Line) error {
+	if err := r.printers[i].Print(l); err != nil {
 		return err
 	}
-	read := r.read
-	if read.Follow {
-		ended := make(chan struct{})
-		read.Ended = ended
-		go func() {
-			defer close(ended)
-			_ = r.engine.LogEnded(ctx, c)
-		}()
-	}
-	printer := logs.Printer{
-		Out: locked{r.app.Out, &r.line}, Err: locked{r.app.Err, &r.line}, Timestamps: r.timestamps, Prefix: prefix,
-	}
-	source := logs.Source{Driver: c.Spec.Log.Driver, Path: path, ID: c.ID, HostUID: r.app.HostUID()}
-	return logs.Read(ctx, source, read, printer.Print)
-}
-
-// locked keeps lines of several containers whole.
-type locked struct {
-	w  io.Writer
-	mu *sync.Mutex
-}
-
-func (l locked) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(p)
+	return r.printers[i].Flush()
 }

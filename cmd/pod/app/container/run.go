@@ -60,6 +60,9 @@ func runRun(ctx context.Context, a *cli.App, opts *runOptions, args []string) er
 	if err != nil {
 		return err
 	}
+	if err := checkPassthrough(a, spec); err != nil {
+		return err
+	}
 	streams, err := chooseStreams(a, spec, create, run.Detach)
 	if err != nil {
 		return err
@@ -73,11 +76,27 @@ func runRun(ctx context.Context, a *cli.App, opts *runOptions, args []string) er
 		return err
 	}
 	if run.Detach {
-		fmt.Fprintln(a.Out, out.ID)
+		if !spec.Log.Passthrough() { // standard output is the container's
+			fmt.Fprintln(a.Out, out.ID)
+		}
 		warnEnd(a, spec)
 		return nil
 	}
 	return exitWith(out)
+}
+
+// checkPassthrough refuses to give a container a terminal that it did not ask
+// for.
+func checkPassthrough(a *cli.App, spec *specgen.Container) error {
+	if spec.Log.Driver != "passthrough" {
+		return nil
+	}
+	for _, f := range []any{a.In, a.Out, a.Err} {
+		if file, ok := f.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+			return errors.New("the '--log-driver passthrough' option cannot be used on a TTY: if you really want it, use '--log-driver passthrough-tty'")
+		}
+	}
+	return nil
 }
 
 // exitWith makes the container's exit code pod's own.

@@ -268,8 +268,8 @@ func storage(fs *pflag.FlagSet, s *specgen.Storage) {
 }
 
 func logging(fs *pflag.FlagSet, l *specgen.Log) {
-	fs.StringVar(&l.Driver, "log-driver", "", "Logging driver for the container: k8s-file, journald or none")
-	each(fs, "log-opt", "", "Logging driver options: path=, tag=, max-size=", func(s string) error {
+	fs.StringVar(&l.Driver, "log-driver", "", "Logging driver for the container: k8s-file, journald, none, passthrough or passthrough-tty")
+	each(fs, "log-opt", "", "Logging driver options: path=, tag=, max-size=, max-file=, max-age=, label=KEY=VALUE, labels=KEY,...", func(s string) error {
 		return specgen.ParseLogOpts([]string{s}, l)
 	})
 }
