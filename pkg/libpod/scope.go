@@ -97,6 +97,9 @@ func (e *Engine) conmonPlace(c *state.Container) func(ctx context.Context, pid i
 	if e.cgroupPlan().manager != "systemd" || c.Spec.Resources.Cgroups == "disabled" {
 		return nil
 	}
+	if e.staysInUnit(c) {
+		return nil
+	}
 	return func(ctx context.Context, pid int) error {
 		return step.Do(ctx, "scope", func() error {
 			if home := e.shared(c); home != "" {
@@ -105,6 +108,15 @@ func (e *Engine) conmonPlace(c *state.Container) func(ctx context.Context, pid i
 			return e.place(ctx, c, pid)
 		})
 	}
+}
+
+// staysInUnit says whether conmon stays in the cgroup pod was started in: systemd
+// listens to processes of a unit only, and takes none of another for its main one.
+// From below the user's manager the runtime can reach the container's cgroup
+// all the same.
+func (e *Engine) staysInUnit(c *state.Container) bool {
+	wanted := c.Spec.Resources.Cgroups == "no-conmon" || e.notifySocket(c) != ""
+	return wanted && e.Session.Rootless && e.inUserManager(e.cgroupPlan().own)
 }
 
 // execPlace returns what puts the conmon of an exec session beside that of the
