@@ -32,6 +32,11 @@ func configure(opts Options) (types.StoreOptions, error) {
 		}
 		conf.ImageStore = ""
 	}
+	if opts.ImageStore != "" {
+		if conf.ImageStore, err = filepath.Abs(opts.ImageStore); err != nil {
+			return conf, err
+		}
+	}
 	if opts.RunRoot != "" {
 		if conf.RunRoot, err = filepath.Abs(opts.RunRoot); err != nil {
 			return conf, err

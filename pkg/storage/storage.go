@@ -19,6 +19,8 @@ import (
 // Options say which store to open. Zero values mean storage.conf's settings,
 // or the field's defaults.
 type Options struct {
+	// ImageStore keeps images elsewhere than in Root; empty is as configured.
+	ImageStore string
 	// Root and RunRoot are --root and --runroot.
 	Root, RunRoot string
 	// Driver is --storage-driver; naming one drops the configured options,

@@ -54,6 +54,9 @@ func Main(entry rootless.Entry, args []string, start time.Time) int {
 		if err := setLogging(a); err != nil {
 			return err
 		}
+		if err := a.Redirect(); err != nil {
+			return err
+		}
 		var ctx context.Context
 		ctx, recorder = step.With(cmd.Context(), a.Global.Trace, a.Start)
 		cmd.SetContext(ctx)
@@ -194,9 +197,11 @@ func globalFlags(root *cobra.Command, g *cli.Global) {
 	fs.StringVar(&g.StorageDriver, "storage-driver", "", "Storage driver to use (overlay, vfs)")
 	fs.StringArrayVar(&g.StorageOpts, "storage-opt", nil, "Storage driver option")
 	fs.StringVar(&g.VolumePath, "volumepath", "", "Path to the directory of the volumes' content")
+	fs.StringVar(&g.ImageStore, "imagestore", "", "Path to the 'image store', different from 'graph root', use this to split storing the image into a separate 'image store'")
+	fs.StringVar(&g.Out, "out", "", "Send output (stdout) from pod to a file")
 	fs.StringVar(&g.Trace, "trace", "", "Write the phases of the command to `FILE` as a Chrome/Perfetto trace")
 	fs.StringVar(&g.RegistriesConf, "registries-conf", "", "Path to a registries.conf")
 	_ = fs.MarkHidden("registries-conf")
-	flag.Unsupported(fs, "cdi-spec-dir", "config", "connection", "hooks-dir", "identity", "imagestore",
-		"network-config-dir", "network-backend", "out", "remote", "ssh", "syslog", "tmpdir", "transient-store", "url")
+	flag.Unsupported(fs, "cdi-spec-dir", "config", "connection", "hooks-dir", "identity",
+		"network-config-dir", "network-backend", "remote", "ssh", "syslog", "tmpdir", "transient-store", "url")
 }

@@ -57,6 +57,9 @@ type Global struct {
 	RegistriesConf               string
 	Modules                      []string
 	Trace                        string
+	// ImageStore keeps images elsewhere than in Root; Out takes what goes to
+	// standard output.
+	ImageStore, Out string
 }
 
 // lazy opens a part of pod once.
@@ -147,7 +150,7 @@ func (a *App) Storage(ctx context.Context) (*storage.Store, error) {
 func (a *App) StorageOptions() storage.Options {
 	return storage.Options{
 		Root: a.Global.Root, RunRoot: a.Global.RunRoot, Driver: a.Global.StorageDriver,
-		DriverOpts: a.Global.StorageOpts, Rootless: a.session != nil && a.session.Rootless, UID: a.entry.HostUID,
+		ImageStore: a.Global.ImageStore, DriverOpts: a.Global.StorageOpts, Rootless: a.session != nil && a.session.Rootless, UID: a.entry.HostUID,
 	}
 }
 
@@ -234,6 +237,7 @@ func (g *Global) arguments() []string {
 	}
 	add("root", absolute(g.Root))
 	add("runroot", absolute(g.RunRoot))
+	add("imagestore", absolute(g.ImageStore))
 	add("storage-driver", g.StorageDriver)
 	for _, opt := range g.StorageOpts {
 		add("storage-opt", opt)
@@ -260,6 +264,19 @@ func absolute(path string) string {
 		return abs
 	}
 	return path
+}
+
+// Redirect sends standard output to the file of --out.
+func (a *App) Redirect() error {
+	if a.Global.Out == "" {
+		return nil
+	}
+	f, err := os.OpenFile(a.Global.Out, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644) //nolint:gosec // as a shell would make it
+	if err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	a.Out = f
+	return nil
 }
 
 // Warn prints one line to standard error.

@@ -11,7 +11,6 @@ import (
 	"go.podman.io/image/v5/types"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
-	"github.com/rootless-pod/pod/cmd/pod/app/flag"
 	"github.com/rootless-pod/pod/pkg/image"
 )
 
@@ -23,6 +22,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 type loginOptions struct {
 	auth.LoginOptions
 	tlsVerify bool
+	secret    string
 }
 
 func newLogin(a *cli.App) *cobra.Command {
@@ -41,7 +41,7 @@ func newLogin(a *cli.App) *cobra.Command {
 	fs := cmd.Flags()
 	fs.AddFlagSet(auth.GetLoginFlags(&opts.LoginOptions))
 	fs.BoolVar(&opts.tlsVerify, "tls-verify", false, "Require HTTPS and verify certificates when contacting registries")
-	flag.Unsupported(fs, "secret")
+	fs.StringVar(&opts.secret, "secret", "", "Retrieve password from a secret")
 	return cmd
 }
 
@@ -49,6 +49,23 @@ func runLogin(ctx context.Context, a *cli.App, opts *loginOptions, tlsSet bool, 
 	sys := &types.SystemContext{SystemRegistriesConfPath: a.Global.RegistriesConf}
 	if tlsSet {
 		sys.DockerInsecureSkipTLSVerify = types.NewOptionalBool(!opts.tlsVerify)
+	}
+	if opts.secret != "" {
+		if opts.StdinPassword || opts.Password != "" {
+			return errors.New("--secret cannot be used with --password-stdin or --password")
+		}
+		if opts.Username == "" {
+			opts.Username = opts.secret // as in the field
+		}
+		e, err := a.Engine(ctx)
+		if err != nil {
+			return err
+		}
+		data, err := e.SecretData(opts.secret)
+		if err != nil {
+			return err
+		}
+		opts.Password = string(data)
 	}
 	opts.Stdin, opts.Stdout = a.In, a.Out
 	opts.AcceptRepositories, opts.AcceptUnspecifiedRegistry = true, true
