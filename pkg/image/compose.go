@@ -62,8 +62,11 @@ func ParseChanges(changes []string) (*Config, error) {
 // are joined.
 func MergeConfig(c *Config, over *Config) {
 	for _, f := range []struct{ to, from *string }{
-		{&c.User, &over.User}, {&c.WorkingDir, &over.WorkingDir}, {&c.StopSignal, &over.StopSignal},
-		{&c.Hostname, &over.Hostname}, {&c.Domainname, &over.Domainname},
+		{&c.User, &over.User},
+		{&c.WorkingDir, &over.WorkingDir},
+		{&c.StopSignal, &over.StopSignal},
+		{&c.Hostname, &over.Hostname},
+		{&c.Domainname, &over.Domainname},
 	} {
 		if *f.from != "" {
 			*f.to = *f.from

@@ -56,7 +56,7 @@ func (e *Engine) Commit(ctx context.Context, nameOrID string, opts CommitOptions
 	if err != nil {
 		return "", fmt.Errorf("commit container %s: %w", c.Name, err)
 	}
-	defer layer.Close()
+	defer func() { _ = layer.Close() }() // nothing of it lasts
 	// The layer is found by the lock as long as no image has it: see sweepLayers.
 	id, err := newID()
 	if err != nil {
@@ -153,11 +153,7 @@ func containerConfig(to *image.Config, c *state.Container, volumes bool) {
 // readLayer reads what goes into the image, the container paused meanwhile.
 func (e *Engine) readLayer(ctx context.Context, c *state.Container, images *image.Store, opts CommitOptions) (_ *image.Layer, err error) {
 	if opts.Pause && e.status(c) == StatusRunning {
-		resume, err := e.holdStill(ctx, c)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { resume() }()
+		defer e.holdStill(ctx, c)()
 	}
 	end := step.Begin(ctx, "commit.read")
 	defer end()
@@ -210,23 +206,23 @@ func mountPoints(c *state.Container) func(*tar.Header) bool {
 // holdStill pauses a running container for this process. Where that cannot be it
 // says so, and the container runs on. If the process is killed, whoever comes next
 // lets the container go on.
-func (e *Engine) holdStill(ctx context.Context, c *state.Container) (resume func(), err error) {
+func (e *Engine) holdStill(ctx context.Context, c *state.Container) (resume func()) {
 	if c.Run.Cgroup == "" || e.cgroupPlan().manager == "" {
 		e.warn(fmt.Sprintf("container %s is not paused while it is read, since it has no cgroup of its own here (%s): files that change meanwhile may be torn", c.Name, e.cgroupPlan().reason))
-		return func() {}, nil
+		return func() {}
 	}
 	if _, err := e.freeze(ctx, c.ID, true, process.Self()); err != nil {
 		if current, lookupErr := e.state.Lookup(ctx, c.ID); lookupErr == nil && e.status(current) != StatusRunning {
-			return func() {}, nil // it has ended, or the user paused it
+			return func() {} // it has ended, or the user paused it
 		}
 		e.warn(fmt.Sprintf("container %s is not paused while it is read, files that change meanwhile may be torn: %v", c.Name, err))
-		return func() {}, nil
+		return func() {}
 	}
 	return func() {
 		if _, err := e.freeze(context.WithoutCancel(ctx), c.ID, false, process.ID{}); err != nil && !errors.Is(err, ErrStateImproper) {
 			e.warn(fmt.Sprintf("container %s stays paused: %v; try: pod unpause %s", c.Name, err, c.Name))
 		}
-	}, nil
+	}
 }
 
 func (e *Engine) warn(line string) {

@@ -105,8 +105,8 @@ func (e *Engine) Import(ctx context.Context, opts RestoreOptions) (*CheckpointRe
 	if err != nil {
 		return nil, fmt.Errorf("make directory of the import: %w", err)
 	}
-	defer os.RemoveAll(work)
-	about, err := e.readArchive(opts.Import, work)
+	defer func() { _ = os.RemoveAll(work) }()
+	about, err := e.readArchive(ctx, opts.Import, work)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func (e *Engine) Import(ctx context.Context, opts RestoreOptions) (*CheckpointRe
 	return report, nil
 }
 
-func (e *Engine) readArchive(path, work string) (*checkpointed, error) {
+func (e *Engine) readArchive(ctx context.Context, path, work string) (*checkpointed, error) {
 	key, err := e.checkpointKey()
 	if err != nil {
 		return nil, err
@@ -156,7 +156,7 @@ func (e *Engine) readArchive(path, work string) (*checkpointed, error) {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("import %s: it is no regular file", path)
 	}
-	err = step.Do(context.Background(), "restore.unpack", func() error { return checkpoint.Read(f, key, work) })
+	err = step.Do(ctx, "restore.unpack", func() error { return checkpoint.Read(f, key, work) })
 	if errors.Is(err, checkpoint.ErrSeal) {
 		return nil, fmt.Errorf("import %s: %w: it was written elsewhere or changed, and would decide what its processes may do; "+
 			"to move containers between machines you trust, give both the same %s", path, err, e.checkpointKeyPath())

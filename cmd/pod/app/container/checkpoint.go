@@ -76,7 +76,7 @@ func runCheckpoint(ctx context.Context, a *cli.App, fs *pflag.FlagSet, opts *che
 	if opts.Export, err = absolute(opts.Export); err != nil {
 		return err
 	}
-	return eachCheckpoint(a, names, opts.stats, "podman_checkpoint_duration", "runtime_checkpoint_duration", func(name string) (*libpod.CheckpointReport, error) {
+	return eachCheckpoint(a, names, "checkpoint", opts.stats, func(name string) (*libpod.CheckpointReport, error) {
 		return e.Checkpoint(ctx, name, opts.CheckpointOptions)
 	})
 }
@@ -90,7 +90,7 @@ func absolute(path string) (string, error) {
 
 // eachCheckpoint does the work for each container, and prints its name or, with
 // stats, the numbers of all.
-func eachCheckpoint(a *cli.App, names []string, stats bool, whole, runtime string, work func(string) (*libpod.CheckpointReport, error)) error {
+func eachCheckpoint(a *cli.App, names []string, verb string, stats bool, work func(string) (*libpod.CheckpointReport, error)) error {
 	begin := time.Now()
 	all := []map[string]any{}
 	err := many(a, names, func(name string) (string, error) {
@@ -99,7 +99,7 @@ func eachCheckpoint(a *cli.App, names []string, stats bool, whole, runtime strin
 			return "", err
 		}
 		if stats {
-			all = append(all, map[string]any{"Id": report.ID, runtime: report.Duration.Microseconds(), "criu_statistics": report.CRIU})
+			all = append(all, map[string]any{"Id": report.ID, "runtime_" + verb + "_duration": report.Duration.Microseconds(), "criu_statistics": report.CRIU})
 			return "", nil
 		}
 		if name == "" {
@@ -108,7 +108,7 @@ func eachCheckpoint(a *cli.App, names []string, stats bool, whole, runtime strin
 		return name, nil
 	})
 	if stats {
-		err = errors.Join(err, output.JSON(a.Out, map[string]any{whole: time.Since(begin).Microseconds(), "container_statistics": all}))
+		err = errors.Join(err, output.JSON(a.Out, map[string]any{"podman_" + verb + "_duration": time.Since(begin).Microseconds(), "container_statistics": all}))
 	}
 	return err
 }
@@ -135,7 +135,7 @@ func newRestore(a *cli.App) *cobra.Command {
 	fs.Bool("ignore-static-ip", false, "Ignore IP address set via --static-ip")
 	fs.Bool("ignore-static-mac", false, "Ignore MAC address set via --mac-address")
 	fs.BoolVar(&opts.IgnoreVolumes, "ignore-volumes", false, "Do not restore volumes associated with container")
-	fs.StringVarP(&opts.RestoreOptions.Import, "import", "i", "", "Restore from exported checkpoint archive (tar.gz)")
+	fs.StringVarP(&opts.Import, "import", "i", "", "Restore from exported checkpoint archive (tar.gz)")
 	fs.BoolVarP(&opts.Keep, "keep", "k", false, "Keep all temporary checkpoint files")
 	flag.Latest(fs, &opts.latest)
 	fs.StringVarP(&opts.Name, "name", "n", "", "Specify new name for container restored from exported checkpoint (only works with image or --import)")
@@ -150,7 +150,7 @@ func newRestore(a *cli.App) *cobra.Command {
 }
 
 func runRestore(ctx context.Context, a *cli.App, fs *pflag.FlagSet, opts *restoreOptions, args []string) error {
-	importing := opts.RestoreOptions.Import != ""
+	importing := opts.Import != ""
 	for _, name := range []string{"ignore-rootfs", "ignore-volumes", "name", "publish", "ignore-static-ip", "ignore-static-mac"} {
 		if fs.Changed(name) && !importing {
 			return fmt.Errorf("--%s can only be used with image or --import", name)
@@ -170,7 +170,6 @@ func runRestore(ctx context.Context, a *cli.App, fs *pflag.FlagSet, opts *restor
 	if err != nil {
 		return err
 	}
-	const whole, runtime = "podman_restore_duration", "runtime_restore_duration"
 	if importing {
 		opts.Image = func(ctx context.Context, name, id string) (specgen.ImageConfig, error) {
 			images, err := a.Images(ctx)
@@ -183,7 +182,7 @@ func runRestore(ctx context.Context, a *cli.App, fs *pflag.FlagSet, opts *restor
 			}
 			return images.Ensure(ctx, name, image.PullOptions{Progress: a.Err})
 		}
-		return eachCheckpoint(a, []string{""}, opts.stats, whole, runtime, func(string) (*libpod.CheckpointReport, error) {
+		return eachCheckpoint(a, []string{""}, "restore", opts.stats, func(string) (*libpod.CheckpointReport, error) {
 			return e.Import(ctx, opts.RestoreOptions)
 		})
 	}
@@ -196,7 +195,7 @@ func runRestore(ctx context.Context, a *cli.App, fs *pflag.FlagSet, opts *restor
 			return err
 		}
 	}
-	return eachCheckpoint(a, names, opts.stats, whole, runtime, func(name string) (*libpod.CheckpointReport, error) {
+	return eachCheckpoint(a, names, "restore", opts.stats, func(name string) (*libpod.CheckpointReport, error) {
 		return e.Restore(ctx, name, opts.RestoreOptions)
 	})
 }
