@@ -83,7 +83,7 @@ func (s *Secret) check() error {
 	case s.Env && (hasControl(target) || strings.Contains(target, "=")):
 		return fmt.Errorf("secret %s: %q is no name of a variable", s.Name, target)
 	case !s.Env && (hasControl(target) || slices.Contains(strings.Split(target, "/"), "..") || path.Clean(target) == "/"):
-		return fmt.Errorf("secret %s: target %q must be a path without ..", s.Name, target)
+		return fmt.Errorf("secret %s: target %q must be a path without .. in it", s.Name, target)
 	}
 	return nil
 }
@@ -182,7 +182,7 @@ func (c *Container) validateExtra() error {
 	}
 	for _, dir := range c.Storage.ChrootDirs {
 		if !path.IsAbs(dir) || hasControl(dir) || slices.Contains(strings.Split(dir, "/"), "..") {
-			return fmt.Errorf("--chrootdirs %q must be an absolute path without ..", dir)
+			return fmt.Errorf("--chrootdirs %q must be an absolute path without .. in it", dir)
 		}
 	}
 	for _, e := range c.Process.EnvMerge {
