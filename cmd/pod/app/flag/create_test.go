@@ -83,7 +83,7 @@ func TestCreate(t *testing.T) {
 			{Type: "tmpfs", Destination: "/t"},
 			{Type: "tmpfs", Destination: "/u"},
 		}},
-		Log: specgen.Log{MaxSize: 1024},
+		Log: specgen.Log{MaxSize: 1000},
 	}
 	want.Security.NoNewPrivileges = false
 	slices.SortFunc(c.Process.EnvDefaults, strings.Compare)
