@@ -84,6 +84,7 @@ func (e *Engine) restore(ctx context.Context, c *state.Container, opts RestoreOp
 	}
 	report := &CheckpointReport{ID: c.ID, Duration: time.Since(begin)}
 	report.CRIU, _ = checkpoint.ReadStats(filepath.Join(e.paths.container(c.ID), "stats-restore")) // numbers for those who ask
+	e.rotateLog(ctx, c)
 	if err := e.markRunning(ctx, c); err != nil {
 		return nil, err
 	}

@@ -200,8 +200,9 @@ func (r *Runtime) commonArgs(o commonOptions) ([]string, error) {
 	for _, a := range r.globalArgs() {
 		args = append(args, "--runtime-arg", a)
 	}
-	if o.terminal {
-		// Once a runtime has the terminal, its errors go there and not to conmon.
+	if o.terminal || o.log.Driver == LogPassthrough {
+		// Once a runtime has the terminal or the caller's streams, its errors go
+		// there and not to conmon.
 		for _, a := range []string{"--log", filepath.Join(o.runDir, runtimeLog), "--log-format", "json"} {
 			args = append(args, "--runtime-arg", a)
 		}
