@@ -17,6 +17,13 @@ import (
 // documentation and, on hybrid machines, by pod's own bind (rootless).
 const cgroupRoot = "/sys/fs/cgroup"
 
+// The values of --cgroups beside the default.
+const (
+	cgroupsDisabled = "disabled"
+	cgroupsNoConmon = "no-conmon"
+	cgroupsSplit    = "split"
+)
+
 // cgroupPlan is how containers get a cgroup here.
 type cgroupPlan struct {
 	// manager is systemd, cgroupfs or "" for none.
@@ -124,8 +131,14 @@ func readSubtree(dir string) []string {
 func (e *Engine) cgroupsPath(c *state.Container) string {
 	plan := e.cgroupPlan()
 	switch {
-	case plan.manager == "" || c.Spec.Resources.Cgroups == "disabled":
+	case c.Spec.Resources.Cgroups == cgroupsSplit:
+		return filepath.Join(plan.own, payloadPrefix+c.ID)
+	case plan.manager == "" || c.Spec.Resources.Cgroups == cgroupsDisabled:
 		return ""
+	case plan.manager == "systemd" && c.Spec.Resources.Cgroups == cgroupsNoConmon:
+		// conmon stays where it is, and from there only systemd can move the
+		// container to the user's own cgroups: the runtime asks for a scope.
+		return e.scopeSlice(c) + ":pod:" + c.ID
 	case e.shared(c) != "":
 		return filepath.Join(e.shared(c), "pod-"+c.ID)
 	case plan.manager == "systemd":

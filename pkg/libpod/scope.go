@@ -10,9 +10,12 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/rootless-pod/pod/internal/scope"
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
+	"github.com/rootless-pod/pod/pkg/ociruntime"
 	"github.com/rootless-pod/pod/pkg/rootless"
 )
 
@@ -30,6 +33,10 @@ import (
 const (
 	supervisorCgroup = "supervisor"
 	containerCgroup  = "container"
+	// runtimeCgroup is where --cgroups=split moves pod itself, and payloadPrefix
+	// begins the container's name beside it; both are the field's.
+	runtimeCgroup = "runtime"
+	payloadPrefix = "libpod-payload-"
 	// scopeTimeout bounds the wait for systemd to move a process.
 	scopeTimeout = 10 * time.Second
 )
@@ -69,7 +76,8 @@ func (e *Engine) scopeSlice(c *state.Container) string {
 
 // shared is the cgroup below which a container's is, if it shares a scope.
 func (e *Engine) shared(c *state.Container) string {
-	if c.Spec.Resources.CgroupParent != "" {
+	r := &c.Spec.Resources
+	if r.CgroupParent != "" || r.Cgroups == cgroupsSplit || r.Cgroups == cgroupsNoConmon {
 		return ""
 	}
 	return e.cgroupPlan().shared
@@ -94,7 +102,12 @@ func (e *Engine) pauseScope() string {
 // conmonPlace returns what puts the conmon of a container into its scope; nil
 // without systemd.
 func (e *Engine) conmonPlace(c *state.Container) func(ctx context.Context, pid int) error {
-	if e.cgroupPlan().manager != "systemd" || c.Spec.Resources.Cgroups == "disabled" {
+	switch {
+	case c.Spec.Resources.Cgroups == cgroupsSplit:
+		return func(ctx context.Context, pid int) error {
+			return step.Do(ctx, "scope", func() error { return e.splitCgroup(pid) })
+		}
+	case e.cgroupPlan().manager != "systemd" || c.Spec.Resources.Cgroups == cgroupsDisabled || c.Spec.Resources.Cgroups == cgroupsNoConmon:
 		return nil
 	}
 	if e.staysInUnit(c) {
@@ -122,13 +135,76 @@ func (e *Engine) staysInUnit(c *state.Container) bool {
 // execPlace returns what puts the conmon of an exec session beside that of the
 // container; nil if it can reach the container's cgroup from here.
 func (e *Engine) execPlace(c *state.Container) func(ctx context.Context, pid int) error {
-	if e.conmonPlace(c) == nil || !e.Session.Rootless || !e.inUserManager(c.Run.Cgroup) || e.inUserManager(e.cgroupPlan().own) {
+	noConmon := c.Spec.Resources.Cgroups == cgroupsNoConmon
+	if (e.conmonPlace(c) == nil && !noConmon) || e.cgroupPlan().manager != "systemd" || !e.Session.Rootless || !e.inUserManager(c.Run.Cgroup) || e.inUserManager(e.cgroupPlan().own) {
 		return nil
 	}
 	home := filepath.Dir(c.Run.Cgroup)
+	if shared := e.cgroupPlan().shared; noConmon && shared != "" {
+		home = shared // the runtime's scope holds nothing of ours
+	}
 	return func(ctx context.Context, pid int) error {
 		return step.Do(ctx, "scope", func() error { return e.supervise(ctx, home, pid) })
 	}
+}
+
+// splitCgroup makes room for a container below pod's own cgroup: whoever is in there
+// moves to a child of it, since only an empty cgroup can give its children
+// controllers, and conmon to another one.
+func (e *Engine) splitCgroup(conmon int) error {
+	own := e.cgroupPlan().own
+	for _, child := range []string{runtimeCgroup, supervisorCgroup} {
+		if err := os.Mkdir(filepath.Join(cgroupRoot, own, child), 0o755); err != nil && !errors.Is(err, os.ErrExist) { //nolint:gosec // the mode of every cgroup
+			return fmt.Errorf("split cgroup %s: %w", own, err)
+		}
+	}
+	if err := moveTo(filepath.Join(own, supervisorCgroup), conmon); err != nil {
+		return err
+	}
+	data, err := os.ReadFile(filepath.Join(cgroupRoot, own, "cgroup.procs"))
+	if err != nil {
+		return fmt.Errorf("split cgroup %s: %w", own, err)
+	}
+	for word := range strings.FieldsSeq(string(data)) {
+		pid, err := strconv.Atoi(word)
+		if err != nil || pid == 0 { // 0: a process of another pid namespace
+			continue
+		}
+		if err := moveTo(filepath.Join(own, runtimeCgroup), pid); err != nil && !errors.Is(err, unix.ESRCH) {
+			return err
+		}
+	}
+	return nil
+}
+
+// managerOf is the cgroup manager of the runtime that creates a container.
+func (e *Engine) managerOf(c *state.Container) string {
+	switch plan := e.cgroupPlan(); {
+	case c.Spec.Resources.Cgroups == cgroupsSplit:
+		return ociruntime.CgroupFS
+	case c.Spec.Resources.Cgroups == cgroupsNoConmon && plan.manager == "systemd":
+		return ociruntime.CgroupSystemd
+	default:
+		return plan.runtimeManager()
+	}
+}
+
+// checkCgroups refuses a start whose wish for a cgroup cannot be met here.
+func (e *Engine) checkCgroups(c *state.Container) error {
+	plan, r := e.cgroupPlan(), &c.Spec.Resources
+	switch {
+	case r.Cgroups == cgroupsSplit:
+		if dir := filepath.Join(cgroupRoot, plan.own); !plan.v2 || unix.Access(dir, unix.W_OK) != nil || unix.Access(dir+"/cgroup.procs", unix.W_OK) != nil {
+			return fmt.Errorf("--cgroups=split needs a cgroup that is delegated to you, and %s is not: start pod in a unit with Delegate=yes, as by systemd-run --user --scope -p Delegate=yes", plan.own)
+		}
+	case r.Cgroups == cgroupsNoConmon && plan.manager == "":
+		return fmt.Errorf("--cgroups=no-conmon: no cgroup can be made: %s", plan.reason)
+	case r.CgroupParent != "" && plan.manager == "systemd" && !strings.HasSuffix(r.CgroupParent, ".slice"):
+		return fmt.Errorf("--cgroup-parent %s: did not receive systemd slice as cgroup parent when using systemd to manage cgroups: name one that ends with .slice", r.CgroupParent)
+	case r.CgroupParent != "" && plan.manager == "":
+		return fmt.Errorf("--cgroup-parent %s: no cgroup can be made: %s", r.CgroupParent, plan.reason)
+	}
+	return nil
 }
 
 // inUserManager says whether a cgroup is below that of the user's manager, so

@@ -141,9 +141,13 @@ func (e *Engine) prepare(ctx context.Context, c *state.Container, makeRoot rootM
 func (e *Engine) prepareLaunch(ctx context.Context, c *state.Container, makeRoot rootMaker, l *launch) error {
 	l.dir = e.paths.container(c.ID)
 	var err error
+	if err = e.checkCgroups(c); err != nil {
+		return err
+	}
 	if l.runtime, err = e.runtime(c.Spec.Runtime); err != nil {
 		return err
 	}
+	l.runtime.CgroupManager = e.managerOf(c)
 	l.runtime.HostNetwork = c.Spec.Network.Mode == network.Host
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
 		return fmt.Errorf("make run directory of container %s: %w", short(c.ID), err)
