@@ -11,15 +11,15 @@ import (
 )
 
 // tree writes files below a directory.
-func tree(t testing.TB, root string, files map[string]string) {
-	t.Helper()
+func tree(tb testing.TB, root string, files map[string]string) {
+	tb.Helper()
 	for name, text := range files {
 		path := filepath.Join(root, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 }

@@ -149,7 +149,7 @@ func statsRows(samples []stats.Sample, before map[string]stats.Sample, full bool
 	for _, s := range samples {
 		row := statsRow{sample: s, full: full, ContainerStats: containerStats(&s)}
 		if earlier, ok := before[s.ID]; ok && s.CPU.Known {
-			row.ContainerStats.CPU = s.CPUPercent(&earlier)
+			row.CPU = s.CPUPercent(&earlier)
 		}
 		before[s.ID] = s
 		rows = append(rows, row)
@@ -159,7 +159,7 @@ func statsRows(samples []stats.Sample, before map[string]stats.Sample, full bool
 }
 
 // ContainerStats are the numbers of a template, by the field's names.
-type ContainerStats struct {
+type ContainerStats struct { //nolint:revive // templates of the field say {{.ContainerStats.Name}}
 	AvgCPU        float64
 	ContainerID   string
 	Name          string
