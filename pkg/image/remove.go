@@ -172,6 +172,9 @@ type PruneOptions struct {
 	All bool
 	// Filters are those of List: label and until.
 	Filters []string
+	// External, if not nil, says whether a container is another tool's: such a
+	// container goes with its image.
+	External func(container string) (bool, error)
 }
 
 // Prune removes images that nobody needs.
@@ -181,15 +184,20 @@ func (s *Store) Prune(ctx context.Context, opts PruneOptions) ([]Removed, []erro
 		return nil, []error{err}
 	}
 	filters := append([]string{"readonly=false"}, opts.Filters...)
-	if opts.All {
+	switch {
+	case opts.All && opts.External != nil:
+		filters = append(filters, "containers=external")
+	case opts.All:
 		filters = append(filters, "containers=false")
-	} else {
+	default:
 		filters = append(filters, "dangling=true")
 	}
 	var all []Removed
 	for {
 		// Removing an image can leave its parent dangling.
-		got, failed := lib.RemoveImages(ctx, nil, &libimage.RemoveImagesOptions{Filters: filters, WithSize: true})
+		got, failed := lib.RemoveImages(ctx, nil, &libimage.RemoveImagesOptions{
+			Filters: filters, WithSize: true, ExternalContainers: opts.External != nil, IsExternalContainerFunc: opts.External,
+		})
 		progress := false
 		for _, r := range reports(got) {
 			if r.Deleted || len(r.Untagged) > 0 {

@@ -18,7 +18,7 @@ import (
 
 type pruneOptions struct {
 	image.PruneOptions
-	force bool
+	force, buildCache, external bool
 }
 
 func newPrune(a *cli.App) *cobra.Command {
@@ -37,7 +37,8 @@ func newPrune(a *cli.App) *cobra.Command {
 	flag.All(fs, &opts.All, "a", "Remove all images not in use by containers, not just dangling ones")
 	fs.StringArrayVar(&opts.Filters, "filter", nil, "Provide filter values (e.g. 'label=<key>=<value>')")
 	fs.BoolVarP(&opts.force, "force", "f", false, "Do not prompt for confirmation")
-	flag.Unsupported(fs, "build-cache", "external")
+	fs.BoolVar(&opts.buildCache, "build-cache", false, "Remove the cache of builds too (--mount=type=cache)")
+	fs.BoolVar(&opts.external, "external", false, "Remove images even when other tools' containers, such as those of builds, use them")
 	return cmd
 }
 
@@ -60,6 +61,18 @@ func runPrune(ctx context.Context, a *cli.App, opts *pruneOptions) error {
 	images, err := a.Images(ctx)
 	if err != nil {
 		return err
+	}
+	if opts.external {
+		e, err := a.Engine(ctx)
+		if err != nil {
+			return err
+		}
+		opts.External = func(id string) (bool, error) { return e.External(ctx, id) }
+	}
+	if opts.buildCache {
+		if err := image.DropBuildCache(a.Session().HostUID); err != nil {
+			return err
+		}
 	}
 	removed, errs := images.Prune(ctx, opts.PruneOptions)
 	for _, img := range removed {

@@ -2,20 +2,20 @@ package system
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
-	"github.com/rootless-pod/pod/cmd/pod/app/flag"
 	"github.com/rootless-pod/pod/cmd/pod/app/output"
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image"
 )
 
 type pruneOptions struct {
-	all, force, volumes bool
+	all, force, volumes, build, external bool
 	filters             []string
 }
 
@@ -34,7 +34,8 @@ func newPrune(a *cli.App) *cobra.Command {
 	fs.StringArrayVar(&o.filters, "filter", nil, "Provide filter values (e.g. 'label=<key>=<value>', 'until=24h')")
 	fs.BoolVarP(&o.force, "force", "f", false, "Do not prompt for confirmation")
 	fs.BoolVar(&o.volumes, "volumes", false, "Prune volumes")
-	flag.Unsupported(fs, "build", "external")
+	fs.BoolVar(&o.build, "build", false, "Remove containers that builds left")
+	fs.BoolVar(&o.external, "external", false, "Remove files in the store that no container, image or record knows")
 	return cmd
 }
 
@@ -48,6 +49,9 @@ func runPrune(ctx context.Context, a *cli.App, o pruneOptions) error {
 	if o.volumes && len(o.filters) > 0 {
 		return fmt.Errorf("--volumes with --filter is not supported yet: prune them one after the other")
 	}
+	if o.external && (o.all || o.volumes || o.build || len(o.filters) > 0) {
+		return errors.New("system prune --external cannot be combined with other options")
+	}
 	if !o.force {
 		if yes, err := confirm(a, o.warning()); err != nil || !yes {
 			return err
@@ -56,6 +60,9 @@ func runPrune(ctx context.Context, a *cli.App, o pruneOptions) error {
 	e, err := a.Engine(ctx)
 	if err != nil {
 		return err
+	}
+	if o.external {
+		return e.PruneExternal(ctx)
 	}
 	images, err := a.Images(ctx)
 	if err != nil {
@@ -71,6 +78,15 @@ func runPrune(ctx context.Context, a *cli.App, o pruneOptions) error {
 	gone := make([]string, 0, len(containers))
 	for _, p := range containers {
 		gone, freed = append(gone, p.ID), freed+p.Size
+	}
+	if o.build { // they keep images in use too
+		builds, err := e.PruneBuilds(ctx)
+		if err != nil {
+			failed = append(failed, err)
+		}
+		for _, p := range builds {
+			gone, freed = append(gone, p.ID), freed+p.Size
+		}
 	}
 	report(a, "Deleted Containers", gone)
 	if o.volumes {
@@ -107,7 +123,14 @@ func runPrune(ctx context.Context, a *cli.App, o pruneOptions) error {
 
 // warning says what will be gone.
 func (o *pruneOptions) warning() string {
-	lines := []string{"WARNING! This command removes:", "\t- all stopped containers"}
+	lines := []string{"WARNING! This command removes:"}
+	if o.external {
+		return lines[0] + "\n\t- files in the store that no container, image or record knows\n"
+	}
+	lines = append(lines, "\t- all stopped containers")
+	if o.build {
+		lines = append(lines, "\t- all build containers")
+	}
 	if o.volumes {
 		lines = append(lines, "\t- all volumes not used by at least one container")
 	}

@@ -24,7 +24,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 			return fmt.Errorf("missing command '%s COMMAND': `%s --help` lists the commands", cmd.CommandPath(), cmd.CommandPath())
 		},
 	}
-	group.AddCommand(newDf(a), newEvents(a), newInfo(a), newMigrate(a), newPrune(a), newReset(a))
+	group.AddCommand(newCheck(a), newDf(a), newEvents(a), newInfo(a), newMigrate(a), newPrune(a), newRenumber(a), newReset(a))
 	return group, []*cobra.Command{newDoctor(a), newEvents(a), newInfo(a), newUnshare(a), newVersion(a)}
 }
 
