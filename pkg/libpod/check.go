@@ -281,4 +281,3 @@ func (e *Engine) PruneExternal(ctx context.Context) error {
 	}
 	return store.CollectGarbage(ctx)
 }
-

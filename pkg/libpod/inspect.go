@@ -8,11 +8,14 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/rootless-pod/pod/pkg/checkpoint"
 	"github.com/rootless-pod/pod/pkg/health"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
+	"github.com/rootless-pod/pod/pkg/network"
 	"github.com/rootless-pod/pod/pkg/specgen"
 	"github.com/rootless-pod/pod/pkg/storage"
 )
@@ -48,6 +51,9 @@ type inspection struct {
 	hostname    string
 	static      string
 	health      *health.Results
+	// checkpoint is the directory of one, restoreLog CRIU's of this run.
+	checkpoint, restoreLog string
+	checkpointed           time.Time
 }
 
 // Inspect tells all about a container; with size also what it takes on disk.
@@ -114,6 +120,9 @@ func (e *Engine) gather(ctx context.Context, c *state.Container) (*inspection, e
 			in.netns = result.NetNS
 		}
 	}
+	if err := e.gatherCheckpoint(in); err != nil {
+		return nil, err
+	}
 	if c.Spec.Health.Defined() {
 		st, err := e.health(c)
 		if err != nil {
@@ -127,6 +136,24 @@ func (e *Engine) gather(ctx context.Context, c *state.Container) (*inspection, e
 		in.maps = idMaps{} // what was possible at its creation is not any more
 	}
 	return in, e.gatherStorage(ctx, in)
+}
+
+// gatherCheckpoint looks for the files of a checkpoint.
+func (e *Engine) gatherCheckpoint(in *inspection) error {
+	dir, err := e.checkpointDir(in.c.ID)
+	if err != nil {
+		return err
+	}
+	if info, err := os.Stat(filepath.Join(dir, checkpoint.Images, "inventory.img")); err == nil {
+		in.checkpoint, in.checkpointed = dir, info.ModTime()
+	}
+	// The specification is written anew for each run, and before CRIU's log.
+	log, err := os.Stat(filepath.Join(in.dir, "restore.log"))
+	spec, specErr := os.Stat(filepath.Join(in.dir, "config.json"))
+	if err == nil && specErr == nil && !log.ModTime().Before(spec.ModTime()) {
+		in.restoreLog = filepath.Join(in.dir, "restore.log")
+	}
+	return nil
 }
 
 // gatherStorage asks the store. A container whose layers are gone still has a
@@ -209,7 +236,7 @@ func (in *inspection) container() *InspectContainer {
 		MountLabel: in.spec.Linux.MountLabel, ProcessLabel: in.spec.Process.SelinuxLabel,
 		AppArmorProfile: in.spec.Process.ApparmorProfile, EffectiveCaps: []string{}, BoundingCaps: []string{},
 		ExecIDs: in.execs, GraphDriver: in.driver, Mounts: in.mounts(), Dependencies: in.dependencies,
-		NetworkSettings: InspectNetwork{Ports: in.openPorts(), SandboxKey: in.netns},
+		NetworkSettings: InspectNetwork{Ports: in.openPorts(), SandboxKey: in.netns, Networks: in.networks()},
 		Config:          in.config(), HostConfig: in.host(), UseImageHosts: s.Network.NoHosts, UseImageHostname: s.Network.NoHostname,
 	}
 	if len(command) > 0 {
@@ -225,14 +252,29 @@ func (in *inspection) container() *InspectContainer {
 	return out
 }
 
+// networks are the named ones. Neither pasta's nor slirp4netns' counts as one.
+func (in *inspection) networks() map[string]*InspectEndpoint {
+	if in.mode != network.Host && in.mode != network.None {
+		return nil
+	}
+	return map[string]*InspectEndpoint{in.mode: {NetworkID: in.mode}}
+}
+
 func (in *inspection) state() InspectState {
 	st := InspectState{
 		Health: in.health, OciVersion: in.spec.Version, Status: in.status, Paused: in.status == StatusPaused,
 		Running: in.status == StatusRunning || in.status == StatusStopping,
 	}
+	if in.checkpoint != "" {
+		st.Checkpointed, st.CheckpointedAt = !isLive(in.status), in.checkpointed
+		st.CheckpointPath, st.CheckpointLog = filepath.Join(in.checkpoint, checkpoint.Images), filepath.Join(in.checkpoint, "dump.log")
+	}
 	if run := in.c.Run; run != nil && isLive(in.status) {
 		st.Pid, st.ConmonPid, st.StartedAt, st.CgroupPath = run.Init.PID, run.Conmon.PID, run.StartedAt, run.Cgroup
 		st.StoppedByUser = run.Stopping
+		if in.restoreLog != "" {
+			st.Restored, st.RestoredAt, st.RestoreLog = true, run.StartedAt, in.restoreLog
+		}
 	}
 	if x := in.exit; x != nil {
 		st.FinishedAt = x.FinishedAt

@@ -51,7 +51,7 @@ func (in *inspection) config() InspectConfig {
 		Cmd: orNone(p.Command), Image: in.c.ImageName, Volumes: map[string]struct{}{}, WorkingDir: in.spec.Process.Cwd,
 		Entrypoint: orNone(p.Entrypoint), Labels: s.Labels, Annotations: orEmpty(s.Annotations), StopSignal: signalName(stopSignal(in.c)),
 		CreateCommand: s.CreateCommand, Timezone: p.Timezone, Umask: p.Umask, Timeout: p.Timeout, StopTimeout: in.stopTimeout,
-		Passwd: &added, SdNotifyMode: notifyMode(in.c), SystemdMode: s.SystemdMode(), InspectChecks: inspectChecks(&s.Health),
+		Passwd: &added, SdNotifyMode: notifyMode(in.c), ChrootDirs: s.Storage.ChrootDirs, SystemdMode: s.SystemdMode(), InspectChecks: inspectChecks(&s.Health),
 	}
 	if s.Spaces.UTS == "host" {
 		c.Hostname = ""

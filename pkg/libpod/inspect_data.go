@@ -55,24 +55,31 @@ type InspectContainer struct {
 
 // InspectState is what a container does now, or how it ended.
 type InspectState struct {
-	OciVersion     string
-	Status         Status
-	Running        bool
-	Paused         bool
-	Restarting     bool
-	OOMKilled      bool
-	Dead           bool
-	Pid            int
-	ConmonPid      int `json:"ConmonPid,omitempty"`
-	ExitCode       int
-	Error          string
-	StartedAt      time.Time
-	FinishedAt     time.Time
-	Health         *health.Results `json:"Health,omitempty"`
-	CgroupPath     string          `json:"CgroupPath,omitempty"`
+	OciVersion string
+	Status     Status
+	Running    bool
+	Paused     bool
+	Restarting bool
+	OOMKilled  bool
+	Dead       bool
+	Pid        int
+	ConmonPid  int `json:"ConmonPid,omitempty"`
+	ExitCode   int
+	Error      string
+	StartedAt  time.Time
+	FinishedAt time.Time
+	Health     *health.Results `json:"Health,omitempty"`
+	CgroupPath string          `json:"CgroupPath,omitempty"`
+	// A checkpoint is seen by its files: Checkpointed until the container starts
+	// or the files are gone.
+	Checkpointed   bool `json:"Checkpointed,omitempty"`
 	CheckpointedAt time.Time
+	CheckpointPath string `json:"CheckpointPath,omitempty"`
+	CheckpointLog  string `json:"CheckpointLog,omitempty"`
+	Restored       bool   `json:"Restored,omitempty"`
 	RestoredAt     time.Time
-	StoppedByUser  bool `json:"StoppedByUser,omitempty"`
+	RestoreLog     string `json:"RestoreLog,omitempty"`
+	StoppedByUser  bool   `json:"StoppedByUser,omitempty"`
 }
 
 // InspectDriver is the storage driver and where it has the container's layers.
@@ -118,8 +125,40 @@ type InspectNetwork struct {
 	HairpinMode            bool
 	LinkLocalIPv6Address   string
 	LinkLocalIPv6PrefixLen int
+	// Secondary addresses are those of bridges: there are none yet.
+	SecondaryIPAddresses   []InspectAddress `json:"SecondaryIPAddresses,omitempty"`
+	SecondaryIPv6Addresses []InspectAddress `json:"SecondaryIPv6Addresses,omitempty"`
+	AdditionalMACAddresses []string         `json:"AdditionalMACAddresses,omitempty"`
 	Ports                  map[string][]InspectPort
 	SandboxKey             string
+	Networks               map[string]*InspectEndpoint `json:"Networks,omitempty"`
+}
+
+// InspectAddress is an address beside the first.
+type InspectAddress struct {
+	Addr         string
+	PrefixLength int
+}
+
+// InspectEndpoint is the container's end of a network. host and none count as
+// networks without addresses.
+type InspectEndpoint struct {
+	EndpointID             string
+	Gateway                string
+	IPAddress              string
+	IPPrefixLen            int
+	IPv6Gateway            string
+	GlobalIPv6Address      string
+	GlobalIPv6PrefixLen    int
+	MacAddress             string
+	SecondaryIPAddresses   []InspectAddress `json:"SecondaryIPAddresses,omitempty"`
+	SecondaryIPv6Addresses []InspectAddress `json:"SecondaryIPv6Addresses,omitempty"`
+	AdditionalMACAddresses []string         `json:"AdditionalMACAddresses,omitempty"`
+	NetworkID              string
+	DriverOpts             map[string]string
+	IPAMConfig             map[string]string
+	Links                  []string
+	Aliases                []string `json:"Aliases,omitempty"`
 }
 
 // InspectConfig is what runs in the container.
@@ -143,16 +182,19 @@ type InspectConfig struct {
 	Labels        map[string]string
 	Annotations   map[string]string
 	StopSignal    string
-	CreateCommand []string            `json:"CreateCommand,omitempty"`
-	Timezone      string              `json:"Timezone,omitempty"`
-	Umask         string              `json:"Umask,omitempty"`
-	Timeout       uint                `json:"Timeout"`
-	StopTimeout   uint                `json:"StopTimeout"`
-	SystemdMode   bool                `json:"SystemdMode,omitempty"`
-	Secrets       []InspectSecret     `json:"Secrets,omitempty"`
-	Passwd        *bool               `json:"Passwd,omitempty"`
-	SdNotifyMode  string              `json:"sdNotifyMode,omitempty"`
-	ExposedPorts  map[string]struct{} `json:"ExposedPorts,omitempty"`
+	CreateCommand []string        `json:"CreateCommand,omitempty"`
+	Timezone      string          `json:"Timezone,omitempty"`
+	Umask         string          `json:"Umask,omitempty"`
+	Timeout       uint            `json:"Timeout"`
+	StopTimeout   uint            `json:"StopTimeout"`
+	SystemdMode   bool            `json:"SystemdMode,omitempty"`
+	Secrets       []InspectSecret `json:"Secrets,omitempty"`
+	Passwd        *bool           `json:"Passwd,omitempty"`
+	SdNotifyMode  string          `json:"sdNotifyMode,omitempty"`
+	// SdNotifySocket is systemd's socket, as it was when the run began.
+	SdNotifySocket string              `json:"sdNotifySocket,omitempty"`
+	ChrootDirs     []string            `json:"ChrootDirs,omitempty"`
+	ExposedPorts   map[string]struct{} `json:"ExposedPorts,omitempty"`
 	InspectChecks
 }
 

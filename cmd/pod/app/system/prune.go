@@ -16,7 +16,7 @@ import (
 
 type pruneOptions struct {
 	all, force, volumes, build, external bool
-	filters             []string
+	filters                              []string
 }
 
 func newPrune(a *cli.App) *cobra.Command {
