@@ -106,7 +106,7 @@ func (e *Engine) writeFiles(ctx context.Context, c *state.Container, l *launch) 
 	bind := func(name, destination string) {
 		l.binds = append(l.binds, rspec.Mount{
 			Destination: destination, Type: "bind", Source: filepath.Join(l.dir, name),
-			Options: []string{"bind", "rprivate"},
+			Options: []string{"bind", "rprivate", "nosuid", "nodev", "noexec"},
 		})
 	}
 	n := &c.Spec.Network

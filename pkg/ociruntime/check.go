@@ -90,7 +90,7 @@ func (r *Runtime) startCheck(ctx context.Context, o CheckOptions, output *drain)
 	if err != nil {
 		return 0, err
 	}
-	if err := cmd.Start(); err != nil {
+	if err := startMasked(cmd, o.Process.User.Umask); err != nil {
 		return 0, fmt.Errorf("start %s: %w", r.Path, err)
 	}
 	runner, err := process.Of(cmd.Process.Pid)
@@ -114,6 +114,15 @@ func (r *Runtime) startCheck(ctx context.Context, o CheckOptions, output *drain)
 		return 0, newError(r.Name, "exec", o.ContainerID, string(text))
 	}
 	return readPID(filepath.Join(o.RunDir, pidFile))
+}
+
+// startMasked starts a runtime with the mask that its process is to have: runc
+// applies the one of the description to a container's first process alone.
+func startMasked(cmd *exec.Cmd, mask *uint32) error {
+	if mask != nil {
+		defer unix.Umask(unix.Umask(int(*mask)))
+	}
+	return cmd.Start()
 }
 
 // awaitCheck waits for the command, which is a child of ours since the runtime has

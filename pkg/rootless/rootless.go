@@ -36,6 +36,8 @@ type Entry struct {
 	// LostDir is the current directory when it could not be entered again in
 	// the namespace; the process is in / then.
 	LostDir string
+	// Umask is the mask the user's commands have; pod itself works with 0022.
+	Umask int
 }
 
 // Mapping is one line of an id map: Size ids from ContainerID inside are the ids
@@ -106,11 +108,12 @@ func Enter(ctx context.Context, entry Entry, log *slog.Logger) (*Session, error)
 	if err := ensurePause(ctx, base, kind, entry, log); err != nil {
 		return nil, err
 	}
-	return nil, reexec(tries + 1)
+	return nil, reexec(tries+1, entry.Umask)
 }
 
 // reexec starts the program again in this process. The constructor joins.
-func reexec(tries int) error {
+func reexec(tries, umask int) error {
+	syscall.Umask(umask)
 	env := append(os.Environ(), envReexec+"="+strconv.Itoa(tries))
 	err := syscall.Exec("/proc/self/exe", os.Args, env)
 	return fmt.Errorf("execute %s again: %w", os.Args[0], err)

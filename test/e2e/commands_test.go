@@ -29,6 +29,7 @@ func commands() map[string]command {
 		"image":    imageCommand,
 		"keep":     keep,
 		"lines":    lines,
+		"look":     lookCommand,
 		"oneline":  oneLine,
 		"parallel": parallel,
 		"peer":     peer,

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,6 +37,9 @@ const cleanupVerb = "__cleanup"
 
 // Main runs one command and returns its exit code.
 func Main(entry rootless.Entry, args []string, start time.Time) int {
+	// A stricter mask would shut other users of a container out of its files and of
+	// the images in the store, a looser one let others of the host in.
+	entry.Umask = syscall.Umask(0o022)
 	if reexec.Init() {
 		return 0 // a child of containers/storage, which works in a chroot
 	}

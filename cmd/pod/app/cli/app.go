@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -117,6 +118,9 @@ func (a *App) Self() ([]string, error) {
 	self, err := os.Executable()
 	return append([]string{self}, a.Global.arguments()...), err
 }
+
+// FileMode is the mode of a file made for the user, as the umask says.
+func (a *App) FileMode() fs.FileMode { return 0o666 &^ fs.FileMode(a.entry.Umask&0o777) } //nolint:gosec // nine bits
 
 // HostUID is the user's id on the host, also before Enter.
 func (a *App) HostUID() int { return a.entry.HostUID }

@@ -76,7 +76,7 @@ func runCommit(ctx context.Context, a *cli.App, opts *commitOptions, args []stri
 		return err
 	}
 	if opts.iidfile != "" {
-		if err := os.WriteFile(opts.iidfile, []byte(id), 0o644); err != nil { //nolint:gosec // the user's scripts read it
+		if err := os.WriteFile(opts.iidfile, []byte(id), a.FileMode()); err != nil {
 			return fmt.Errorf("write image id file: %w", err)
 		}
 	}

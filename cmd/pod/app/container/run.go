@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -71,7 +72,7 @@ func runRun(ctx context.Context, a *cli.App, opts *runOptions, args []string) er
 	if !run.Detach {
 		attachment = &libpod.AttachOptions{Streams: *streams, DetachKeys: run.DetachKeys, SigProxy: run.SigProxy}
 	}
-	out, err := e.Run(ctx, spec, img, attachment, func(id string) error { return writeCIDFile(spec.CIDFile, id) })
+	out, err := e.Run(ctx, spec, img, attachment, func(id string) error { return writeCIDFile(spec.CIDFile, id, a.FileMode()) })
 	if err != nil {
 		return err
 	}
@@ -252,11 +253,11 @@ func checkCIDFile(path string) error {
 }
 
 // writeCIDFile never overwrites: another container may use the file.
-func writeCIDFile(path, id string) error {
+func writeCIDFile(path, id string, mode fs.FileMode) error {
 	if path == "" {
 		return nil
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // the user's scripts read it
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return fmt.Errorf("write container id file: %w", err)
 	}

@@ -61,7 +61,7 @@ func runSpec(ctx context.Context, a *cli.App, opts specOptions, name string) err
 		_, err = a.Out.Write(data)
 		return err
 	}
-	if err := os.WriteFile(opts.filename, data, 0o644); err != nil { //nolint:gosec // as the umask says
+	if err := os.WriteFile(opts.filename, data, a.FileMode()); err != nil {
 		return fmt.Errorf("write %s: %w", opts.filename, errors.Unwrap(err))
 	}
 	fmt.Fprintln(a.Out, opts.filename)

@@ -61,7 +61,7 @@ func runSave(ctx context.Context, a *cli.App, opts *saveOptions, args []string) 
 	}
 	opts.Progress = a.Err
 	if opts.output != "" {
-		err = images.Save(ctx, names, opts.output, opts.SaveOptions)
+		err = saveToFile(ctx, a, images, opts, names)
 	} else {
 		err = saveToStream(ctx, a, images, opts, names)
 	}
@@ -72,6 +72,22 @@ func runSave(ctx context.Context, a *cli.App, opts *saveOptions, args []string) 
 		recordNamed(ctx, a, images, events.Save, name)
 	}
 	return nil
+}
+
+// saveToFile makes an archive's file itself: the libraries would with a mode of
+// their own.
+func saveToFile(ctx context.Context, a *cli.App, images *image.Store, opts *saveOptions, names []string) error {
+	made := false
+	if !strings.HasSuffix(opts.Format, "-dir") {
+		if f, err := os.OpenFile(opts.output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, a.FileMode()); err == nil {
+			made = f.Close() == nil
+		}
+	}
+	err := images.Save(ctx, names, opts.output, opts.SaveOptions)
+	if err != nil && made {
+		err = errors.Join(err, os.Remove(opts.output))
+	}
+	return err
 }
 
 // saveToStream writes an archive to standard output. The libraries write

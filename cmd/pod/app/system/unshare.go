@@ -3,6 +3,7 @@ package system
 import (
 	"errors"
 	"os"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -35,6 +36,7 @@ func runUnshare(a *cli.App, args []string) error {
 		return err
 	}
 	env := append(os.Environ(), "CONTAINERS_GRAPHROOT="+paths.Root, "CONTAINERS_RUNROOT="+paths.RunRoot)
+	syscall.Umask(a.Entry().Umask)
 	err = rootless.Exec(args, env)
 	var failed *rootless.ExecError
 	if errors.As(err, &failed) {
