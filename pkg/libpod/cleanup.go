@@ -12,6 +12,7 @@ import (
 
 	"github.com/rootless-pod/pod/internal/process"
 	"github.com/rootless-pod/pod/internal/step"
+	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/network"
 	"github.com/rootless-pod/pod/pkg/ociruntime"
@@ -76,7 +77,11 @@ func (e *Engine) finish(ctx context.Context, c *state.Container) error {
 		return err
 	}
 	e.planRestart(ctx, c)
-	return step.Do(ctx, "state.finish", func() error { return e.state.Finish(ctx, c.ID, *x) })
+	if err := step.Do(ctx, "state.finish", func() error { return e.state.Finish(ctx, c.ID, *x) }); err != nil {
+		return err
+	}
+	e.event(ctx, events.Cleanup, c)
+	return nil
 }
 
 // tearDown removes what a run made, as far as it is there: runtime, network,

@@ -70,8 +70,22 @@ func TopDescriptors() []string {
 	return names
 }
 
-// columns reads what the user asked for; nothing asks for the field's default.
+// columns reads what the user asked for: descriptors, or arguments of ps(1).
+// Nothing asks for the field's default.
 func columns(wanted []string) ([]descriptor, error) {
+	if len(wanted) > 0 && strings.HasPrefix(wanted[0], "-") {
+		return psColumns(wanted)
+	}
+	chosen, err := described(wanted)
+	if err != nil {
+		if ps, psErr := psColumns(wanted); psErr == nil {
+			return ps, nil // such as aux
+		}
+	}
+	return chosen, err
+}
+
+func described(wanted []string) ([]descriptor, error) {
 	var names []string
 	for _, w := range wanted {
 		for name := range strings.SplitSeq(w, ",") {
@@ -88,7 +102,7 @@ func columns(wanted []string) ([]descriptor, error) {
 	for _, name := range names {
 		i := slices.IndexFunc(known, func(d descriptor) bool { return d.name == name || (d.code != "" && d.code == name) })
 		if i < 0 {
-			return nil, fmt.Errorf("%q is no descriptor, and arguments of ps(1) are not supported yet: use %s", name, strings.Join(TopDescriptors(), ", "))
+			return nil, fmt.Errorf("%q is neither a descriptor nor an argument of ps(1): use %s", name, strings.Join(TopDescriptors(), ", "))
 		}
 		chosen = append(chosen, known[i])
 	}

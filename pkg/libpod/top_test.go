@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/rootless-pod/pod/pkg/libpod/state"
+	"github.com/rootless-pod/pod/pkg/psformat"
 )
 
 func TestParseProc(t *testing.T) {
@@ -93,8 +94,13 @@ func TestColumns(t *testing.T) {
 			t.Errorf("%q: %q, want %q", tt.wanted, got, tt.want)
 		}
 	}
-	for _, bad := range [][]string{{"aux"}, {"-eo", "pid"}, {"pid", "nope"}} {
-		if _, err := columns(bad); err == nil || !strings.Contains(err.Error(), "not supported yet") {
+	for _, args := range [][]string{{"aux"}, {"-eo", "pid,%mem"}, {"-o", strings.Join(psformat.Keywords(), ",")}} {
+		if _, err := columns(args); err != nil {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+	for _, bad := range [][]string{{"-eo", "nope"}, {"-Z"}, {"pid", "nope"}} {
+		if _, err := columns(bad); err == nil || !strings.Contains(err.Error(), "ps") {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}

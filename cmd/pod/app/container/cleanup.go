@@ -1,7 +1,7 @@
 package container
 
 import (
-	"fmt"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -23,15 +23,15 @@ func newCleanup(a *cli.App) *cobra.Command {
 	fs.BoolVarP(&latest, "latest", "l", false, "Act on the latest container")
 	fs.StringVar(&exec, "exec", "", "Clean up the given exec session instead of the container")
 	fs.BoolVar(&remove, "rm", false, "After cleanup, remove the container entirely")
-	fs.BoolVar(&rmi, "rmi", false, "After cleanup, remove the image entirely")
+	fs.BoolVar(&rmi, "rmi", false, "With --rm, remove the image too unless something else uses it")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx := cmd.Context()
 		e, err := a.Engine(ctx)
 		if err != nil {
 			return err
 		}
-		if rmi {
-			return fmt.Errorf("--rmi is not supported yet")
+		if rmi && !remove {
+			return errors.New("--rmi needs --rm: the container uses the image")
 		}
 		if exec != "" {
 			return e.CleanupExec(ctx, exec)
@@ -45,8 +45,15 @@ func newCleanup(a *cli.App) *cobra.Command {
 			if err := e.Cleanup(ctx, name); err != nil || !remove {
 				return "", err
 			}
-			_, err := e.Remove(ctx, name, libpod.RemoveOptions{Volumes: true})
-			return "", err
+			c, err := e.Remove(ctx, name, libpod.RemoveOptions{Volumes: true})
+			if err != nil || !rmi {
+				return "", err
+			}
+			images, err := a.Images(ctx)
+			if err != nil {
+				return "", err
+			}
+			return "", images.RemoveUnused(ctx, c.ImageID, c.ImageName)
 		})
 	}
 	return cmd

@@ -22,8 +22,9 @@ func newTop(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "top [options] CONTAINER [FORMAT-DESCRIPTORS|ARGS...]", Short: "Display the running processes of a container",
 		Long: "Shows the processes of a container as they look from inside it. Columns are chosen by descriptors:\n" +
-			strings.Join(libpod.TopDescriptors(), ", ") + ".",
-		Example: "  pod top web\n  pod top web pid,user,args",
+			strings.Join(libpod.TopDescriptors(), ", ") + ".\n" +
+			"Arguments of ps(1) that choose columns work too: aux, -ef, -o LIST. pod reads the columns itself.",
+		Example: "  pod top web\n  pod top web pid,user,args\n  pod top web -o pid,etime,comm",
 	}
 	fs := cmd.Flags()
 	fs.SetInterspersed(false)
