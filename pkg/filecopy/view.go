@@ -123,22 +123,45 @@ func (b *Bind) mount(root *os.File) error {
 func threadPath(f *os.File) string { return fmt.Sprintf("/proc/thread-self/fd/%d", f.Fd()) }
 
 // mountPoint opens the place of a mount in root, and makes it if need be, as the
-// runtime does at the first start.
+// runtime does at the first start: for a file behind a link to nothing, where
+// that link leads in root (/dev/ptmx -> pts/ptmx, with a volume at /dev/pts).
 func mountPoint(root *os.File, path string, dir bool) (*os.File, error) {
-	if at, err := pathrs.OpenatInRoot(root, path); err == nil || !errors.Is(err, unix.ENOENT) {
-		return at, err
+	for range maxLinks {
+		if at, err := pathrs.OpenatInRoot(root, path); err == nil || !errors.Is(err, unix.ENOENT) {
+			return at, err
+		}
+		if dir {
+			return pathrs.MkdirAllHandle(root, path, 0o755)
+		}
+		at, link, err := makeFile(root, path)
+		if err != nil || link == "" {
+			return at, err
+		}
+		if !filepath.IsAbs(link) {
+			parent, _ := filepath.Split(path) // not cleaned: .. is of where links lead
+			link = parent + link
+		}
+		path = link
 	}
-	if dir {
-		return pathrs.MkdirAllHandle(root, path, 0o755)
-	}
-	parent, err := pathrs.MkdirAllHandle(root, filepath.Dir(path), 0o755)
+	return nil, unix.ELOOP
+}
+
+// makeFile makes an empty file in root, and the directories above it. Where a
+// link stands in its place, that is not followed: its text is returned.
+func makeFile(root *os.File, path string) (_ *os.File, link string, err error) {
+	dir, name := filepath.Split(path)
+	parent, err := pathrs.MkdirAllHandle(root, dir, 0o755)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer parent.Close()
-	fd, err := unix.Openat(int(parent.Fd()), filepath.Base(path), unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
-	if err != nil {
-		return nil, err
+	fd, err := unix.Openat(int(parent.Fd()), name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	if errors.Is(err, unix.EEXIST) {
+		link, err = readlinkAt(parent, name)
+		return nil, link, err
 	}
-	return os.NewFile(uintptr(fd), path), nil
+	if err != nil {
+		return nil, "", err
+	}
+	return os.NewFile(uintptr(fd), path), "", nil
 }
