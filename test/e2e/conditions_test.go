@@ -10,6 +10,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// boxArchive is a Debian system that distrobox can make a box of offline.
+const boxArchive = "/usr/share/pod-testhost/box.tar"
+
 // A condition returns why it does not hold, or "" when it does.
 func conditions() map[string]func() string {
 	return map[string]func() string{
@@ -66,6 +69,12 @@ func conditions() map[string]func() string {
 				return "no libwasmedge for crun's wasm handler (Debian: libwasmedge0)"
 			}
 			return ""
+		},
+		"distrobox": func() string {
+			if program("distrobox")() != "" {
+				return "distrobox is not installed"
+			}
+			return exists(boxArchive, "no root file system for a box; test/host/testhost makes one")
 		},
 		"catatonit": program("catatonit"),
 		"strace":    program("strace"),
