@@ -10,9 +10,12 @@ import (
 	"strings"
 	"time"
 
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
+
 	"github.com/rootless-pod/pod/internal/process"
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/events"
+	"github.com/rootless-pod/pod/pkg/hook"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/network"
 	"github.com/rootless-pod/pod/pkg/ociruntime"
@@ -89,6 +92,9 @@ func (e *Engine) finish(ctx context.Context, c *state.Container) error {
 func (e *Engine) tearDown(ctx context.Context, c *state.Container) error {
 	errs := []error{e.endHealth(ctx, c), e.unshareShm(c)}
 	errs = append(errs, step.Do(ctx, "runtime.delete", func() error { return e.deleteProcess(ctx, c) }))
+	if c.Run != nil && len(c.Run.Poststop) > 0 {
+		_ = step.Do(ctx, "hooks.poststop", func() error { e.runPoststop(ctx, c); return nil })
+	}
 	errs = append(errs, step.Do(ctx, "network.teardown", func() error { return e.endNetwork(ctx, c) }))
 	if s := &c.Spec.Spaces; s.Mapped() || s.User != "" {
 		errs = append(errs, step.Do(ctx, "root.hide", func() error { return ownmount.Unreach(c.ID) }))
@@ -106,6 +112,18 @@ func (e *Engine) tearDown(ctx context.Context, c *state.Container) error {
 		}))
 	}
 	return errors.Join(errs...)
+}
+
+// runPoststop runs the OCI hooks of an end. That one fails is no reason to keep
+// the container (runtime-spec, lifecycle); a kill in between has them run again.
+func (e *Engine) runPoststop(ctx context.Context, c *state.Container) {
+	err := hook.Run(ctx, c.Run.Poststop, rspec.State{
+		Version: rspec.Version, ID: c.ID, Status: rspec.StateStopped,
+		Bundle: e.paths.container(c.ID), Annotations: c.Spec.Annotations,
+	})
+	if err != nil {
+		e.Warn(err.Error())
+	}
 }
 
 // deleteProcess has the runtime forget the container. A killed start may have

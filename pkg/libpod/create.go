@@ -94,6 +94,9 @@ func (e *Engine) describe(ctx context.Context, spec *specgen.Container, img spec
 	if err := checkHealthLog(&spec.Health); err != nil {
 		return nil, none, err
 	}
+	if err := e.findDevices(&spec.Security); err != nil {
+		return nil, none, err
+	}
 	if err := e.findSecrets(spec); err != nil {
 		return nil, none, err
 	}
@@ -103,7 +106,7 @@ func (e *Engine) describe(ctx context.Context, spec *specgen.Container, img spec
 	}
 	return &state.Container{
 		ID: id, Name: spec.Name, Created: time.Now().UTC(), Spec: *spec,
-		ImageID: img.ID, ImageName: img.Name, ImageDigest: img.Digest, Volatile: spec.Remove,
+		ImageID: img.ID, ImageName: img.Name, ImageDigest: img.Digest, Volatile: spec.Remove || e.Transient,
 	}, maps, nil
 }
 

@@ -49,6 +49,13 @@ type Options struct {
 	Conmon        string
 	CgroupManager string
 	VolumePath    string
+	// CDISpecDirs and HooksDirs hold CDI specifications and OCI hooks; those of
+	// later directories win.
+	CDISpecDirs, HooksDirs []string
+	// TmpDir is where what ends with the boot is, instead of RunRoot.
+	TmpDir string
+	// Transient: containers are forgotten with the boot.
+	Transient bool
 	// NotifySocket is where systemd waits for a word (NOTIFY_SOCKET).
 	NotifySocket string
 }
@@ -72,7 +79,11 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	default:
 		return nil, fmt.Errorf("cgroup manager %q is not supported: use systemd or cgroupfs", opts.CgroupManager)
 	}
-	e := &Engine{Options: opts, paths: newPaths(opts.GraphRoot, opts.RunRoot, opts.VolumePath, opts.Session.RunBase)}
+	runDir := opts.RunRoot
+	if opts.TmpDir != "" {
+		runDir = opts.TmpDir
+	}
+	e := &Engine{Options: opts, paths: newPaths(opts.GraphRoot, runDir, opts.VolumePath, opts.Session.RunBase)}
 	if err := e.paths.make(); err != nil {
 		return nil, err
 	}

@@ -14,6 +14,8 @@ import (
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-pod/pod/pkg/cdi"
+	"github.com/rootless-pod/pod/pkg/hook"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/ownmount"
 	"github.com/rootless-pod/pod/pkg/specgen"
@@ -32,6 +34,13 @@ func (e *Engine) ociSpec(ctx context.Context, c *state.Container, l *launch) (*r
 	if err != nil {
 		return nil, err
 	}
+	if err := e.addDevices(c, spec); err != nil {
+		return nil, err
+	}
+	if spec, err = hook.Add(ctx, e.HooksDirs, spec, hasBinds(c.Spec.Storage.Mounts)); err != nil {
+		return nil, err
+	}
+	c.Run.Poststop = hook.Poststop(spec)
 	if err := checkTargets(l.root, spec.Mounts); err != nil {
 		return nil, err
 	}
@@ -42,6 +51,37 @@ func (e *Engine) ociSpec(ctx context.Context, c *state.Container, l *launch) (*r
 		spec.Process.Env = mergeEnv(spec.Process.Env, []string{"NOTIFY_SOCKET=/run/notify/notify.sock"})
 	}
 	return spec, e.addSeccomp(ctx, &c.Spec, spec, l.runtime)
+}
+
+// hasBinds says whether the user mounts a directory of the host.
+func hasBinds(mounts []specgen.Mount) bool {
+	return slices.ContainsFunc(mounts, func(m specgen.Mount) bool { return m.Type == "bind" })
+}
+
+// addDevices adds the devices that CDI specifications describe.
+func (e *Engine) addDevices(c *state.Container, spec *rspec.Spec) error {
+	names := c.Spec.Security.CDI
+	if len(names) == 0 {
+		return nil
+	}
+	bind := e.Session.Rootless || len(spec.Linux.UIDMappings) > 0
+	return cdi.Load(e.CDISpecDirs).Apply(spec, names, bind)
+}
+
+// findDevices checks that all CDI devices exist, and says which --gpus means.
+func (e *Engine) findDevices(s *specgen.Security) error {
+	if len(s.CDI) == 0 && len(s.GPUs) == 0 {
+		return nil
+	}
+	known := cdi.Load(e.CDISpecDirs)
+	if len(s.GPUs) > 0 {
+		names, err := known.GPUs(s.GPUs)
+		if err != nil {
+			return err
+		}
+		s.CDI, s.GPUs = append(s.CDI, names...), nil
+	}
+	return known.Check(s.CDI)
 }
 
 // facts gathers what the conversion must know of the host.
@@ -97,6 +137,9 @@ func (e *Engine) facts(ctx context.Context, c *state.Container, l *launch) (spec
 	switch {
 	case s.Security.Privileged:
 		f.HostDevices = hostDevices("/dev")
+		if s.SystemdMode() {
+			f.HostDevices = slices.DeleteFunc(f.HostDevices, isConsole)
+		}
 	case !e.Session.Rootless:
 		for _, wish := range s.Security.Devices {
 			device, err := specgen.ParseDevice(wish)
@@ -232,6 +275,13 @@ func hardLimits() map[string]uint64 {
 		}
 	}
 	return limits
+}
+
+// isConsole says whether a device is one of the host's virtual consoles, on which
+// a systemd in a container would start its own logins.
+func isConsole(d rspec.LinuxDevice) bool {
+	n, ok := strings.CutPrefix(d.Path, "/dev/tty")
+	return ok && n != "" && strings.Trim(n, "0123456789") == ""
 }
 
 // hostDevices lists the device nodes below dir, for --privileged. Terminals,

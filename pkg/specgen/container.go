@@ -143,6 +143,8 @@ type Security struct {
 	DeviceCgroupRules []string `json:"device_cgroup_rules,omitempty"`
 	// CDI are devices by their names in CDI specifications: VENDOR/CLASS=NAME.
 	CDI []string `json:"cdi,omitempty"`
+	// GPUs are entries of --gpus; libpod makes CDI names of them.
+	GPUs []string `json:"-"`
 	// Ulimits are NAME=SOFT[:HARD], or "host".
 	Ulimits []string `json:"ulimits,omitempty"`
 }

@@ -267,9 +267,6 @@ func ParseDevice(s string) (Device, error) {
 		return Device{}, fmt.Errorf("invalid device %q: it must be HOST[:CONTAINER][:rwm]", s)
 	}
 	if !path.IsAbs(d.Host) {
-		if strings.Contains(d.Host, "/") && strings.Contains(s, "=") {
-			return Device{}, unsupported("the CDI device %q", s)
-		}
 		return Device{}, fmt.Errorf("invalid device %q: the path must be absolute", s)
 	}
 	if !isAccess(d.Access) {

@@ -42,6 +42,8 @@ type Options struct {
 type Paths struct {
 	// Root holds layers, images and containers; RunRoot what ends with the boot.
 	Root, RunRoot string
+	// Transient: storage.conf wants containers to be forgotten with the boot.
+	Transient bool
 }
 
 // Store is an open store. It is safe for concurrent use.
@@ -56,7 +58,7 @@ func Locate(opts Options) (Paths, error) {
 	if err != nil {
 		return Paths{}, err
 	}
-	return Paths{Root: conf.GraphRoot, RunRoot: conf.RunRoot}, nil
+	return Paths{Root: conf.GraphRoot, RunRoot: conf.RunRoot, Transient: conf.TransientStore}, nil
 }
 
 // Configured are the driver that the configuration names, empty if it names

@@ -58,6 +58,12 @@ func Main(entry rootless.Entry, args []string, start time.Time) int {
 		if err := setLogging(a); err != nil {
 			return err
 		}
+		if dir := a.Global.DockerConfig; dir != "" {
+			// As the field does: the image library reads the variable.
+			if err := os.Setenv("DOCKER_CONFIG", cli.Absolute(dir)); err != nil {
+				return fmt.Errorf("--config: %w", err)
+			}
+		}
 		if err := a.Redirect(); err != nil {
 			return err
 		}
@@ -113,10 +119,10 @@ func report(a *cli.App, err error) {
 	case err == nil || cli.Silent(err):
 	case errors.As(err, &many):
 		for _, e := range many {
-			fmt.Fprintf(a.Err, "Error: %s\n", oneLine(e))
+			fmt.Fprintf(a.LogErr, "Error: %s\n", oneLine(e))
 		}
 	default:
-		fmt.Fprintf(a.Err, "Error: %s\n", oneLine(err))
+		fmt.Fprintf(a.LogErr, "Error: %s\n", oneLine(err))
 	}
 }
 
@@ -206,6 +212,11 @@ func globalFlags(root *cobra.Command, g *cli.Global) {
 	fs.StringVar(&g.Trace, "trace", "", "Write the phases of the command to `FILE` as a Chrome/Perfetto trace")
 	fs.StringVar(&g.RegistriesConf, "registries-conf", "", "Path to a registries.conf")
 	_ = fs.MarkHidden("registries-conf")
-	flag.Unsupported(fs, "cdi-spec-dir", "config", "connection", "hooks-dir", "identity",
-		"network-config-dir", "network-backend", "remote", "ssh", "syslog", "tmpdir", "transient-store", "url")
+	fs.StringArrayVar(&g.CDISpecDirs, "cdi-spec-dir", nil, "Set the CDI spec directory path (may be set multiple times)")
+	fs.StringVar(&g.DockerConfig, "config", "", "Location of the directory of a docker client's configuration, whose authentication is used")
+	fs.StringArrayVar(&g.HooksDirs, "hooks-dir", nil, "Set the OCI hooks directory path (may be set multiple times)")
+	fs.BoolVar(&g.Syslog, "syslog", false, "Output logging information to syslog as well as the console")
+	fs.StringVar(&g.TmpDir, "tmpdir", "", "Path to the tmp directory for libpod state content")
+	fs.BoolVar(&g.Transient, "transient-store", false, "Enable transient container storage: containers are forgotten when the machine stops")
+	flag.Unsupported(fs, "connection", "identity", "network-config-dir", "network-backend", "remote", "ssh", "url")
 }

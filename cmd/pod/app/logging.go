@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"log/syslog"
 	"strings"
 
 	"github.com/sirupsen/logrus"
@@ -29,9 +30,36 @@ func setLogging(a *cli.App) error {
 	default:
 		return fmt.Errorf("log level %q is not supported: use trace, debug, info, warn, error, fatal or panic", a.Global.LogLevel)
 	}
-	a.Log = slog.New(&lineHandler{w: a.Err, level: level})
+	if a.Global.Syslog {
+		w, err := syslog.New(syslog.LOG_USER|syslog.LOG_INFO, "pod")
+		if err != nil {
+			return fmt.Errorf("--syslog: %w: it needs a syslog or systemd's journal on this host", err)
+		}
+		a.LogErr = io.MultiWriter(a.Err, syslogLines{w})
+		logrus.SetOutput(a.LogErr)
+	}
+	a.Log = slog.New(&lineHandler{w: a.LogErr, level: level})
 	logLibraries(level)
 	return nil
+}
+
+// syslogLines gives lines to syslog, each with the severity that it begins with.
+type syslogLines struct{ to *syslog.Writer }
+
+// Write implements io.Writer; it is given whole lines.
+func (s syslogLines) Write(line []byte) (int, error) {
+	text := strings.TrimSpace(string(line))
+	level, _, _ := strings.Cut(text, " ")
+	log := s.to.Err
+	switch strings.TrimSuffix(level, ":") {
+	case "DEBUG", "TRACE":
+		log = s.to.Debug
+	case "INFO":
+		log = s.to.Info
+	case "WARN", "WARNING":
+		log = s.to.Warning
+	}
+	return len(line), log(text)
 }
 
 // logLibraries gives the libraries of containers/*, which log by logrus, the

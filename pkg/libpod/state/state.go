@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"time"
 
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
+
 	"github.com/rootless-pod/pod/internal/process"
 	"github.com/rootless-pod/pod/pkg/specgen"
 )
@@ -95,6 +97,8 @@ type Run struct {
 	Network json.RawMessage `json:"network,omitempty"`
 	// Cgroup is the container's cgroup path, if it has one.
 	Cgroup string `json:"cgroup,omitempty"`
+	// Poststop are OCI hooks to run when the run has ended.
+	Poststop []rspec.Hook `json:"poststop,omitempty"`
 	// Limits: a change of limits is under way.
 	Limits *Limits `json:"limits,omitempty"`
 	// Volumes: a removal under way takes the anonymous volumes along.

@@ -27,6 +27,8 @@ import (
 type App struct {
 	In       *os.File
 	Out, Err io.Writer
+	// LogErr takes what pod itself says of its work: Err, and syslog if wanted.
+	LogErr io.Writer
 	// Args is the command line, the program's name first.
 	Args   []string
 	Global Global
@@ -61,6 +63,14 @@ type Global struct {
 	// ImageStore keeps images elsewhere than in Root; Out takes what goes to
 	// standard output.
 	ImageStore, Out string
+	// CDISpecDirs and HooksDirs replace the configured directories.
+	CDISpecDirs, HooksDirs []string
+	// DockerConfig is the directory of a docker client's configuration.
+	DockerConfig string
+	// TmpDir is where pod's own state of this boot is, instead of RunRoot.
+	TmpDir string
+	// Transient forgets containers with the boot; Syslog repeats what pod logs.
+	Transient, Syslog bool
 }
 
 // lazy opens a part of pod once.
@@ -86,7 +96,7 @@ func (l *lazy[T]) shut() error {
 // New returns the App of this process.
 func New(entry rootless.Entry, args []string, start time.Time) *App {
 	return &App{
-		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Args: args, Start: start, entry: entry,
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, LogErr: os.Stderr, Args: args, Start: start, entry: entry,
 		Log: slog.New(slog.DiscardHandler),
 	}
 }
@@ -223,6 +233,9 @@ func (a *App) Engine(ctx context.Context) (*libpod.Engine, error) {
 			Stdio:   [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
 			Runtime: a.Global.Runtime, RuntimeFlags: a.Global.RuntimeFlags, Conmon: a.Global.Conmon,
 			CgroupManager: a.Global.CgroupManager, VolumePath: a.Global.VolumePath, NotifySocket: os.Getenv("NOTIFY_SOCKET"),
+			CDISpecDirs: given(a.Global.CDISpecDirs, conf.Engine.CdiSpecDirs.Get()),
+			HooksDirs:   given(a.Global.HooksDirs, conf.Engine.HooksDir.Get()),
+			TmpDir:      Absolute(a.Global.TmpDir), Transient: a.Global.Transient || paths.Transient,
 		})
 		if err != nil {
 			return nil, nil, err
@@ -239,14 +252,14 @@ func (g *Global) arguments() []string {
 			args = append(args, "--"+name+"="+value)
 		}
 	}
-	add("root", absolute(g.Root))
-	add("runroot", absolute(g.RunRoot))
-	add("imagestore", absolute(g.ImageStore))
+	add("root", Absolute(g.Root))
+	add("runroot", Absolute(g.RunRoot))
+	add("imagestore", Absolute(g.ImageStore))
 	add("storage-driver", g.StorageDriver)
 	for _, opt := range g.StorageOpts {
 		add("storage-opt", opt)
 	}
-	add("volumepath", absolute(g.VolumePath))
+	add("volumepath", Absolute(g.VolumePath))
 	add("runtime", g.Runtime)
 	for _, flag := range g.RuntimeFlags {
 		add("runtime-flag", flag)
@@ -257,10 +270,33 @@ func (g *Global) arguments() []string {
 	for _, m := range g.Modules {
 		add("module", m)
 	}
+	for _, dir := range g.CDISpecDirs {
+		add("cdi-spec-dir", Absolute(dir))
+	}
+	for _, dir := range g.HooksDirs {
+		add("hooks-dir", Absolute(dir))
+	}
+	add("tmpdir", Absolute(g.TmpDir))
+	if g.Syslog {
+		add("syslog", "true")
+	}
 	return args
 }
 
-func absolute(path string) string {
+// given is what the command line says, or else the configuration.
+func given(flags, configured []string) []string {
+	if len(flags) == 0 {
+		return configured
+	}
+	dirs := make([]string, len(flags))
+	for i, dir := range flags {
+		dirs[i] = Absolute(dir)
+	}
+	return dirs
+}
+
+// Absolute makes a path that the user named absolute.
+func Absolute(path string) string {
 	if path == "" {
 		return ""
 	}
@@ -288,7 +324,7 @@ func (a *App) Warn(format string, args ...any) {
 	if a.Global.LogLevel == "error" || a.Global.LogLevel == "fatal" || a.Global.LogLevel == "panic" {
 		return
 	}
-	fmt.Fprintf(a.Err, "WARN "+format+"\n", args...)
+	fmt.Fprintf(a.LogErr, "WARN "+format+"\n", args...)
 }
 
 // Close closes what was opened, last first.

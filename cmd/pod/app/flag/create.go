@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/rootless-pod/pod/pkg/cdi"
 	"github.com/rootless-pod/pod/pkg/specgen"
 )
 
@@ -195,7 +196,15 @@ func security(fs *pflag.FlagSet, s *specgen.Security, o *CreateOptions) {
 		put(&s.Sysctl, name, value)
 		return nil
 	})
-	fs.StringArrayVar(&s.Devices, "device", nil, "Add a host device to the container: HOST[:CONTAINER][:rwm]")
+	each(fs, "device", "", "Add a host device to the container: HOST[:CONTAINER][:rwm], or VENDOR/CLASS=NAME of a CDI specification", func(w string) error {
+		if cdi.IsName(w) {
+			s.CDI = append(s.CDI, w)
+		} else {
+			s.Devices = append(s.Devices, w)
+		}
+		return nil
+	})
+	fs.StringSliceVar(&s.GPUs, "gpus", nil, "GPU devices to add to the container ('all' to pass all GPUs)")
 	fs.StringSliceVar(&s.DeviceCgroupRules, "device-cgroup-rule", nil, "Add a rule to the cgroup allowed devices list")
 	fs.StringSliceVar(&s.Ulimits, "ulimit", nil, "Ulimit options: NAME=SOFT[:HARD], or 'host'")
 }

@@ -63,7 +63,6 @@ func more(fs *pflag.FlagSet, c *specgen.Container, o *CreateOptions) {
 	fs.StringVar(&c.Resources.RDTClass, "rdt-class", "", "Class of Service (COS) that the container should be assigned to")
 	fs.StringArrayVar(&c.Storage.ChrootDirs, "chrootdirs", nil, "Chroot directories inside the container, which get its hosts, resolv.conf and hostname too")
 	fs.StringVar(&c.Network.HostsFile, "hosts-file", "", "Base file to create the /etc/hosts file inside the container: PATH, image or none")
-	Unsupported(fs, "gpus")
 	fs.StringSliceVar(&c.Spaces.UIDMap, "uidmap", nil, "UID map to use for the user namespace: [+ug]INSIDE:[@]FROM[:AMOUNT]")
 	fs.StringSliceVar(&c.Spaces.GIDMap, "gidmap", nil, "GID map to use for the user namespace: [+ug]INSIDE:[@]FROM[:AMOUNT]")
 	fs.StringVar(&c.Spaces.SubUIDName, "subuidname", "", "Name of range listed in /etc/subuid for use in user namespace")
@@ -89,5 +88,4 @@ func more(fs *pflag.FlagSet, c *specgen.Container, o *CreateOptions) {
 // is nothing to disable: policy.json decides which signatures are needed.
 func ContentTrust(fs *pflag.FlagSet) {
 	fs.Bool("disable-content-trust", false, "Without effect: policy.json decides which signatures are needed")
-	_ = fs.MarkHidden("disable-content-trust")
 }

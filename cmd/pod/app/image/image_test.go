@@ -231,7 +231,7 @@ func TestExitCodes(t *testing.T) {
 		"bad filter":       {[]string{"images", "--filter", "colour=red"}, 125, "colour"},
 		"bad prune filter": {[]string{"image", "prune", "-f", "--filter", "id=1"}, 125, "id=1"},
 		"bad policy":       {[]string{"pull", "--policy", "never ever", "x"}, 125, "never ever"},
-		"not supported":    {[]string{"pull", "--decryption-key", "k", "x"}, 125, "not supported yet"},
+		"no key":           {[]string{"pull", "--decryption-key", "k", "x"}, 125, "open k: no such file"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
