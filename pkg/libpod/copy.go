@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/rootless-pod/pod/pkg/filecopy"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 )
@@ -126,9 +124,9 @@ func (e *Engine) openRunning(ctx context.Context, c *state.Container) (*filecopy
 	if err != nil {
 		return nil, err
 	}
-	fd, err := unix.Open(fmt.Sprintf("/proc/%d/root", c.Run.Init.PID), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	root, err := openRoot(ctx, c.Run.Init)
 	if err == nil {
-		hold(p, os.NewFile(uintptr(fd), "/"))
+		hold(p, root)
 	}
 	if !c.Run.Init.Alive() { // asked last: the pid may have become another's
 		return nil, errors.Join(improper("copy files of", c.ID, c.Name, StatusExited, "it ended just now, try again"), p.Close())

@@ -53,7 +53,7 @@ func (e *Engine) Exec(ctx context.Context, nameOrID string, opts ExecOptions, a 
 	}
 	go e.warmCgroups()
 	var proc *rspec.Process
-	err = step.Do(ctx, "exec.process", func() error { proc, err = e.execProcess(c, opts); return err })
+	err = step.Do(ctx, "exec.process", func() error { proc, err = e.execProcess(ctx, c, opts); return err })
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -265,7 +265,7 @@ func (e *Engine) CleanupExec(ctx context.Context, id string) error {
 
 // execProcess makes the description of the command from the container's own
 // process, as the runtime got it.
-func (e *Engine) execProcess(c *state.Container, opts ExecOptions) (*rspec.Process, error) {
+func (e *Engine) execProcess(ctx context.Context, c *state.Container, opts ExecOptions) (*rspec.Process, error) {
 	data, err := os.ReadFile(filepath.Join(e.paths.container(c.ID), "config.json"))
 	if err != nil {
 		return nil, fmt.Errorf("read the bundle of container %s: %w", short(c.ID), err)
@@ -282,7 +282,7 @@ func (e *Engine) execProcess(c *state.Container, opts ExecOptions) (*rspec.Proce
 		p.Cwd = opts.WorkDir
 	}
 	if opts.User != "" {
-		if err := e.execUser(c, p, opts.User); err != nil {
+		if err := e.execUser(ctx, c, p, opts.User); err != nil {
 			return nil, err
 		}
 	}
@@ -295,8 +295,13 @@ func (e *Engine) execProcess(c *state.Container, opts ExecOptions) (*rspec.Proce
 
 // execUser changes the user of an exec process. It is looked up in the root the
 // container sees, mounts included.
-func (e *Engine) execUser(c *state.Container, p *rspec.Process, name string) error {
-	who, err := resolveUser(fmt.Sprintf("/proc/%d/root", c.Run.Init.PID), name, nil)
+func (e *Engine) execUser(ctx context.Context, c *state.Container, p *rspec.Process, name string) error {
+	root, err := openRoot(ctx, c.Run.Init)
+	if err != nil {
+		return fmt.Errorf("find user %s in the container: %w", name, err)
+	}
+	defer func() { _ = root.Close() }()
+	who, err := resolveUser(fmt.Sprintf("/proc/self/fd/%d", root.Fd()), name, nil)
 	if err != nil {
 		return err
 	}

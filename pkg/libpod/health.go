@@ -165,7 +165,7 @@ func (e *Engine) check(ctx context.Context, c *state.Container, startup bool) (e
 		test, limit = c.Spec.Health.Startup.Test, c.Spec.Health.Startup.Limit()
 	}
 	command := specgen.HealthCommand(test)
-	proc, err := e.execProcess(c, ExecOptions{Command: command})
+	proc, err := e.execProcess(ctx, c, ExecOptions{Command: command})
 	if err != nil {
 		return entry, nil, err
 	}

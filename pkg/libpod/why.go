@@ -99,7 +99,7 @@ func (e *Engine) openForWhy(ctx context.Context, id string, c **state.Container)
 		}
 	}
 	init := (*c).Run.Init
-	f, err := filecopy.OpenDir(fmt.Sprintf("/proc/%d/root", init.PID))
+	f, err := openRoot(ctx, init)
 	if !init.Alive() { // asked last: the pid may have become another's
 		return nil, nil, improper("look into", id, (*c).Name, StatusExited, "it ended just now, try again")
 	}
