@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -134,7 +135,11 @@ func state(ts *testscript.TestScript, root string) string {
 		if info.Mode().IsRegular() {
 			content, err = os.ReadFile(path)
 		}
-		fmt.Fprintf(&all, "%s %s %s %q\n", path, info.Mode(), info.ModTime(), content)
+		var uid, gid uint32
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+			uid, gid = stat.Uid, stat.Gid
+		}
+		fmt.Fprintf(&all, "%s %s %d:%d %s %q\n", path, info.Mode(), uid, gid, info.ModTime(), content)
 		return err
 	})
 	ts.Check(err)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -70,6 +71,8 @@ func Spawn(path string, args []string, attr *syscall.SysProcAttr, extra ...*os.F
 	}
 	attr.Setsid = true
 	cmd.SysProcAttr = attr
+	// What pod's caller left open; pasta closes it itself, slirp4netns does not.
+	_ = unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC)
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", path, err), log.Close())
 	}
