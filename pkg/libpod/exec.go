@@ -118,7 +118,7 @@ func notRunning(name string) error {
 }
 
 // execError gives an error of the runtime its exit code.
-func (e *Engine) execError(c *state.Container, command []string, err error) error {
+func (e *Engine) execError(ctx context.Context, c *state.Container, command []string, err error) error {
 	switch ociruntime.KindOf(err) {
 	case ociruntime.KindNoContainer, ociruntime.KindNotRunning:
 		return notRunning(c.Name)
@@ -129,6 +129,11 @@ func (e *Engine) execError(c *state.Container, command []string, err error) erro
 	var failed *ociruntime.Error
 	if errors.As(err, &failed) {
 		return commandError(failed, command)
+	}
+	// Nobody said why: who ends the container may have begun with our monitor.
+	now, gone := e.state.Get(context.WithoutCancel(ctx), c.ID)
+	if gone != nil || now.Run == nil || now.Run.Stopping || now.Run.Init != c.Run.Init {
+		return notRunning(c.Name)
 	}
 	return e.runtimeError(c, err)
 }
@@ -164,7 +169,7 @@ func (e *Engine) execDetached(ctx context.Context, c *state.Container, s *state.
 	opts.ExitCommand = append(argv, "container", "cleanup", "--exec", s.ID, c.ID)
 	created, err := runtime.Exec(ctx, opts)
 	if err != nil {
-		return Outcome{}, errors.Join(e.execError(c, s.Command, err), e.dropSession(context.WithoutCancel(ctx), s))
+		return Outcome{}, errors.Join(e.execError(ctx, c, s.Command, err), e.dropSession(context.WithoutCancel(ctx), s))
 	}
 	e.event(ctx, events.Exec, c)
 	// The command may have ended, and its session be gone, by now.
@@ -190,7 +195,7 @@ func (e *Engine) execAttached(ctx context.Context, c *state.Container, s *state.
 	var session *ociruntime.Session
 	err = step.Do(ctx, "exec.prepare", func() error { session, err = runtime.PrepareExec(ctx, opts); return err })
 	if err != nil {
-		return out, e.execError(c, s.Command, err)
+		return out, e.execError(ctx, c, s.Command, err)
 	}
 	begun := false
 	begin := func() error {
@@ -230,7 +235,7 @@ func (e *Engine) startSession(ctx context.Context, c *state.Container, s *state.
 	s.Conmon, _ = process.Of(session.ConmonPID())
 	created, err := session.Start(ctx)
 	if err != nil {
-		return e.execError(c, s.Command, err)
+		return e.execError(ctx, c, s.Command, err)
 	}
 	// A command may end before it is looked at: its pid is then nobody's.
 	s.Process, _ = process.Of(created.PID)

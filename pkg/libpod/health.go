@@ -195,7 +195,7 @@ func (e *Engine) check(ctx context.Context, c *state.Container, startup bool) (e
 		failed = errors.Join(fmt.Errorf("healthcheck command exceeded timeout of %s", limit), failed)
 	case errors.As(failed, &refused):
 		// A command that cannot be started has failed, as in the field.
-		entry.ExitCode, entry.Output = health.CodeFailed, e.execError(c, command, failed).Error()+"\n"
+		entry.ExitCode, entry.Output = health.CodeFailed, e.execError(ctx, c, command, failed).Error()+"\n"
 		failed = nil
 	case failed != nil:
 		entry.ExitCode = health.CodeError
