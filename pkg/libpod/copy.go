@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/filecopy"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 )
@@ -28,7 +29,7 @@ func (e *Engine) Copy(ctx context.Context, opts filecopy.Options) (err error) {
 			err = errors.Join(err, to.Close())
 		}
 	}()
-	return filecopy.Copy(opts, from, to)
+	return step.Do(ctx, "copy", func() error { return filecopy.Copy(opts, from, to) })
 }
 
 // openPlaces opens both sides of a copy; an empty name is the host. Two
@@ -160,12 +161,15 @@ func (e *Engine) openRested(ctx context.Context, c *state.Container, lock *state
 		if err != nil {
 			return nil, err
 		}
-		if root, err = store.Mount(ctx, c.ID); err != nil {
+		err = step.Do(ctx, "storage.mount", func() error { root, err = store.Mount(ctx, c.ID); return err })
+		if err != nil {
 			return nil, err
 		}
 		p.OnClose(func() error {
-			_, err := store.Unmount(context.WithoutCancel(ctx), c.ID, false)
-			return err
+			return step.Do(ctx, "storage.unmount", func() error {
+				_, err := store.Unmount(context.WithoutCancel(ctx), c.ID, false)
+				return err
+			})
 		})
 	}
 	binds, err := e.restBinds(ctx, c, root)

@@ -243,15 +243,7 @@ func (e *Engine) makeRoot(ctx context.Context, c *state.Container, maps idMaps, 
 			ID: c.ID, ImageID: img.ID, ImageName: img.Name, Name: c.Name, Created: c.Created, Volatile: c.Volatile, RunDir: e.paths.run,
 			UIDMap: maps.uid, GIDMap: maps.gid, Auto: maps.auto, LabelOpts: c.Spec.Security.Label,
 		}
-		err := store.CreateContainer(ctx, opts)
-		if errors.Is(err, storage.ErrNameInUse) {
-			// Perhaps by one whose record was lost with its run directory.
-			if sweepErr := e.sweep(ctx, false); sweepErr != nil {
-				return errors.Join(err, sweepErr)
-			}
-			err = store.CreateContainer(ctx, opts)
-		}
-		return err
+		return e.whileNamed(ctx, store, c.Name, func() error { return store.CreateContainer(ctx, opts) })
 	})
 	if err != nil {
 		return err

@@ -44,13 +44,16 @@ func (e *Engine) withRoot(ctx context.Context, c *state.Container, work func(roo
 	if err != nil {
 		return err
 	}
-	root, err := store.Mount(ctx, c.ID)
+	var root string
+	err = step.Do(ctx, "storage.mount", func() error { root, err = store.Mount(ctx, c.ID); return err })
 	if err != nil {
 		return err
 	}
 	defer func() {
-		_, unmountErr := store.Unmount(context.WithoutCancel(ctx), c.ID, false)
-		err = errors.Join(err, unmountErr)
+		err = errors.Join(err, step.Do(context.WithoutCancel(ctx), "storage.unmount", func() error {
+			_, err := store.Unmount(context.WithoutCancel(ctx), c.ID, false)
+			return err
+		}))
 	}()
 	return work(root)
 }

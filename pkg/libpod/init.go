@@ -3,9 +3,7 @@ package libpod
 import (
 	"context"
 
-	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
-	"github.com/rootless-pod/pod/pkg/specgen"
 )
 
 // Init makes everything a start makes but lets no process run.
@@ -29,29 +27,4 @@ func (e *Engine) Init(ctx context.Context, nameOrID string) error {
 	}
 	c.Run.Owner = state.Process{} // complete: nobody is at work on it
 	return e.state.SetRun(ctx, c.ID, c.Run)
-}
-
-// Rename gives a container another name.
-func (e *Engine) Rename(ctx context.Context, nameOrID, name string) error {
-	c, lock, err := e.lockContainer(ctx, nameOrID)
-	if err != nil {
-		return err
-	}
-	defer e.unlock(lock)
-	if err := specgen.CheckName(name); err != nil {
-		return err
-	}
-	if err := e.state.Rename(ctx, c.ID, name); err != nil {
-		return err
-	}
-	store, err := e.Storage()
-	if err != nil {
-		return err
-	}
-	if err := store.Rename(ctx, c.ID, name); err != nil {
-		return err
-	}
-	c.Name = name
-	e.event(ctx, events.Rename, c)
-	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -236,15 +237,21 @@ func (s *Store) Owned(ctx context.Context) ([]string, error) {
 	return ids, nil
 }
 
-// Rename gives a container of the store another name.
+// Rename gives a container of the store another name; an empty one takes its name
+// away. The library would take the name from whoever has it, so we look first.
 func (s *Store) Rename(ctx context.Context, id, name string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	err := s.store.SetNames(id, []string{name})
-	if errors.Is(err, cstorage.ErrDuplicateName) {
-		return fmt.Errorf("rename %s: %w: %s", id, ErrNameInUse, name)
+	var names []string
+	if name != "" {
+		names = []string{name}
+		holder, err := s.store.Container(name)
+		if err == nil && holder.ID != id && slices.Contains(holder.Names, name) {
+			return fmt.Errorf("rename %s: %w: %s", id, ErrNameInUse, name)
+		}
 	}
+	err := s.store.SetNames(id, names)
 	return translate("rename", id, err)
 }
 
