@@ -2,7 +2,6 @@ package libpod
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -111,11 +110,11 @@ func (e *Engine) filter(ctx context.Context, key, value string) (predicate, erro
 	case "should-start-on-boot":
 		return byStartOnBoot(value)
 	case "pod":
-		return nil, errors.New("filter pod is not supported yet")
+		return func(*state.Container) bool { return false }, nil // none is in a pod
 	case "health":
 		return func(c *state.Container) bool { return string(e.healthStatus(c)) == value }, nil
 	}
-	return nil, fmt.Errorf("%s is an invalid filter: use ancestor, annotation, before, command, exited, health, id, label, name, network, restart-policy, should-start-on-boot, since, status, until or volume", key)
+	return nil, fmt.Errorf("%s is an invalid filter: use ancestor, annotation, before, command, exited, health, id, label, name, network, pod, restart-policy, should-start-on-boot, since, status, until or volume", key)
 }
 
 func byPattern(key, value string, of func(*state.Container) string) (predicate, error) {

@@ -12,6 +12,7 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app/output"
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image"
+	"github.com/rootless-pod/pod/pkg/libpod"
 )
 
 type pruneOptions struct {
@@ -39,7 +40,8 @@ func newPrune(a *cli.App) *cobra.Command {
 	return cmd
 }
 
-func runPrune(ctx context.Context, a *cli.App, o pruneOptions) error {
+// check refuses what does not go together.
+func (o *pruneOptions) check() error {
 	for _, f := range o.filters {
 		key, _, _ := strings.Cut(f, "=")
 		if key != "label" && key != "label!" && key != "until" {
@@ -51,6 +53,13 @@ func runPrune(ctx context.Context, a *cli.App, o pruneOptions) error {
 	}
 	if o.external && (o.all || o.volumes || o.build || len(o.filters) > 0) {
 		return errors.New("system prune --external cannot be combined with other options")
+	}
+	return nil
+}
+
+func runPrune(ctx context.Context, a *cli.App, o pruneOptions) error {
+	if err := o.check(); err != nil {
+		return err
 	}
 	if !o.force {
 		if yes, err := confirm(a, o.warning()); err != nil || !yes {
@@ -71,22 +80,11 @@ func runPrune(ctx context.Context, a *cli.App, o pruneOptions) error {
 	var freed int64
 	var failed cli.Many
 	// Containers first: they keep images and volumes in use.
-	containers, err := e.PruneContainers(ctx, o.filters)
-	if err != nil {
-		failed = append(failed, err)
-	}
+	containers, errs := pruneContainers(ctx, e, o)
+	failed = append(failed, errs...)
 	gone := make([]string, 0, len(containers))
 	for _, p := range containers {
 		gone, freed = append(gone, p.ID), freed+p.Size
-	}
-	if o.build { // they keep images in use too
-		builds, err := e.PruneBuilds(ctx)
-		if err != nil {
-			failed = append(failed, err)
-		}
-		for _, p := range builds {
-			gone, freed = append(gone, p.ID), freed+p.Size
-		}
 	}
 	report(a, "Deleted Containers", gone)
 	if o.volumes {
@@ -119,6 +117,23 @@ func runPrune(ctx context.Context, a *cli.App, o pruneOptions) error {
 		return failed
 	}
 	return nil
+}
+
+// pruneContainers removes containers at rest, and with --build those of builds.
+func pruneContainers(ctx context.Context, e *libpod.Engine, o pruneOptions) ([]libpod.Pruned, []error) {
+	var errs []error
+	pruned, err := e.PruneContainers(ctx, o.filters)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	if o.build {
+		builds, err := e.PruneBuilds(ctx)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		pruned = append(pruned, builds...)
+	}
+	return pruned, errs
 }
 
 // warning says what will be gone.
