@@ -52,6 +52,7 @@ type terminal struct {
 	master *os.File
 	cmd    *exec.Cmd
 	ended  chan struct{}
+	read   chan struct{} // closed when all that was shown has been read
 	code   int
 
 	mu   sync.Mutex
@@ -77,8 +78,8 @@ func startInTerminal(args, env []string, dir string) (*terminal, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(err, master.Close())
 	}
-	term := &terminal{master: master, cmd: cmd, ended: make(chan struct{}), news: make(chan struct{}, 1)}
-	go term.read()
+	term := &terminal{master: master, cmd: cmd, ended: make(chan struct{}), read: make(chan struct{}), news: make(chan struct{}, 1)}
+	go term.listen()
 	go func() {
 		term.code, _ = exitCode(cmd.Wait())
 		close(term.ended)
@@ -113,7 +114,8 @@ func openTerminal() (master, slave *os.File, err error) {
 	return master, slave, nil
 }
 
-func (t *terminal) read() {
+func (t *terminal) listen() {
+	defer close(t.read)
 	in := bufio.NewReader(t.master)
 	for {
 		b, err := in.ReadByte()
@@ -214,6 +216,10 @@ func (t *terminal) exit(want string) error {
 	case <-t.ended:
 	case <-time.After(ttyPatience):
 		return fmt.Errorf("still runs after %s", ttyPatience)
+	}
+	select {
+	case <-t.read:
+	case <-time.After(time.Second): // something in the background has the terminal
 	}
 	if got := strconv.Itoa(t.code); want != "*" && got != want {
 		return fmt.Errorf("exit code %s", got)

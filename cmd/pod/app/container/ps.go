@@ -16,6 +16,7 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
 	"github.com/rootless-pod/pod/cmd/pod/app/output"
+	"github.com/rootless-pod/pod/cmd/pod/app/view"
 	"github.com/rootless-pod/pod/pkg/libpod"
 	"github.com/rootless-pod/pod/pkg/specgen"
 )
@@ -85,13 +86,15 @@ func runList(ctx context.Context, a *cli.App, opts *psOptions) error {
 	if err != nil {
 		return err
 	}
+	interval := time.Duration(opts.watch) * time.Second //nolint:gosec // seconds
+	if opts.watch > 0 && opts.format == "" && !opts.quiet && !opts.noHeading && view.CanLive(a.In, a.Out) {
+		return live(ctx, a, interval, "", func(ctx context.Context) (view.Frame, error) {
+			rows, err := psRows(ctx, e, opts)
+			return psFrame(opts.columns(), rows), err
+		})
+	}
 	for {
-		if opts.sync {
-			if err := e.Reconcile(ctx, false); err != nil {
-				return err
-			}
-		}
-		if opts.watch > 0 {
+		if opts.watch > 0 && view.IsTerminal(a.Out) {
 			fmt.Fprint(a.Out, "\x1b[2J\x1b[H") // clear, and to the first line
 		}
 		if err := showList(ctx, a, e, opts); err != nil || opts.watch == 0 {
@@ -100,19 +103,33 @@ func runList(ctx context.Context, a *cli.App, opts *psOptions) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(time.Duration(opts.watch) * time.Second): //nolint:gosec // seconds
+		case <-time.After(interval):
 		}
 	}
 }
 
-func showList(ctx context.Context, a *cli.App, e *libpod.Engine, opts *psOptions) error {
+// psRows asks for the containers.
+func psRows(ctx context.Context, e *libpod.Engine, opts *psOptions) ([]psRow, error) {
+	if opts.sync {
+		if err := e.Reconcile(ctx, false); err != nil {
+			return nil, err
+		}
+	}
 	list, err := e.Ps(ctx, opts.PsOptions)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	rows := make([]psRow, len(list))
 	for i := range list {
 		rows[i] = psRow{ListContainer: &list[i], noTrunc: opts.noTrunc}
+	}
+	return rows, nil
+}
+
+func showList(ctx context.Context, a *cli.App, e *libpod.Engine, opts *psOptions) error {
+	rows, err := psRows(ctx, e, opts)
+	if err != nil {
+		return err
 	}
 	columns := opts.columns()
 	if opts.format == "" && !opts.quiet {
@@ -125,9 +142,17 @@ func showList(ctx context.Context, a *cli.App, e *libpod.Engine, opts *psOptions
 		fields = append(fields, "{{."+c.field+"}}")
 	}
 	return output.List(a.Out, rows, output.Options{
-		Format: opts.format, DefaultTable: strings.Join(fields, "\t"), NoHeading: opts.noHeading, Quiet: opts.quiet, JSONValue: list,
+		Format: opts.format, DefaultTable: strings.Join(fields, "\t"), NoHeading: opts.noHeading, Quiet: opts.quiet, JSONValue: jsonList(rows),
 		Headers: headers,
 	})
+}
+
+func jsonList(rows []psRow) []libpod.ListContainer {
+	list := make([]libpod.ListContainer, len(rows))
+	for i, r := range rows {
+		list[i] = *r.ListContainer
+	}
+	return list
 }
 
 // showTable prints the table without a template: ps of a thousand containers is

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,11 +12,11 @@ import (
 
 	units "github.com/docker/go-units"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
 	"github.com/rootless-pod/pod/cmd/pod/app/output"
+	"github.com/rootless-pod/pod/cmd/pod/app/view"
 	"github.com/rootless-pod/pod/pkg/libpod"
 	"github.com/rootless-pod/pod/pkg/stats"
 )
@@ -41,7 +42,9 @@ func newStats(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "stats [options] [CONTAINER...]", Short: "Display a live stream of container resource usage statistics",
 		Long: "Shows how much processor, memory, network and block I/O containers use: all that run, or those named. " +
-			"Where the user has no cgroup controllers, the processes of a container are summed up; what is unknown is --.",
+			"Where the user has no cgroup controllers, the processes of a container are summed up; what is unknown is --.\n\n" +
+			"On a terminal it is a live view: keys sort (←→, or the letters in the last line), scroll and pause it; q ends it. " +
+			"In a pipe, and with --format, --no-reset or --no-stream, tables are printed.",
 		Example: "  pod stats\n  pod stats --no-stream --format json web\n  pod stats --format '{{.Name}} {{.CPUPerc}}'",
 	}
 	fs := cmd.Flags()
@@ -93,13 +96,34 @@ func runStats(ctx context.Context, a *cli.App, opts *statsOptions, args []string
 		running, resting, err = statsOf(ctx, e, opts.all, args)
 		return running, err
 	}
-	clear := !opts.noReset && !opts.noStream && !output.IsJSON(opts.format) && opts.onTerminal(a)
+	interval := time.Duration(opts.interval) * time.Second
+	if opts.live(a) {
+		shown := statsView{full: opts.noTrunc}
+		before := map[string]stats.Sample{}
+		return live(ctx, a, interval, "CPU %", func(ctx context.Context) (view.Frame, error) {
+			now, err := targets(ctx)
+			if err != nil {
+				return view.Frame{}, err
+			}
+			samples, err := (&stats.Collector{}).Collect(ctx, now)
+			return shown.frame(samples, resting, before), err
+		})
+	}
+	rows := func(samples []stats.Sample, before map[string]stats.Sample) []statsRow {
+		return statsRows(append(samples, resting...), before, opts.noTrunc)
+	}
+	return streamStats(ctx, a, opts, (&stats.Collector{}).Samples(ctx, interval, targets), rows)
+}
+
+// streamStats prints tables, one over the other on a terminal.
+func streamStats(ctx context.Context, a *cli.App, opts *statsOptions, all iter.Seq2[[]stats.Sample, error], rowsOf func([]stats.Sample, map[string]stats.Sample) []statsRow) error {
+	clear := !opts.noReset && !opts.noStream && !output.IsJSON(opts.format) && view.IsTerminal(a.Out)
 	before := map[string]stats.Sample{}
-	for samples, err := range (&stats.Collector{}).Samples(ctx, time.Duration(opts.interval)*time.Second, targets) {
+	for samples, err := range all {
 		if err != nil {
 			return err
 		}
-		rows := statsRows(append(samples, resting...), before, opts.noTrunc)
+		rows := rowsOf(samples, before)
 		if clear {
 			fmt.Fprint(a.Out, "\x1b[2J\x1b[H") // clear, and to the first line
 		}
@@ -113,9 +137,10 @@ func runStats(ctx context.Context, a *cli.App, opts *statsOptions, args []string
 	return ctx.Err()
 }
 
-func (o *statsOptions) onTerminal(a *cli.App) bool {
-	f, ok := a.Out.(interface{ Fd() uintptr })
-	return ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // a descriptor
+// live says whether the user looks on: with --format or --no-reset it is a program
+// or a log.
+func (o *statsOptions) live(a *cli.App) bool {
+	return o.format == "" && !o.noReset && !o.noStream && view.CanLive(a.In, a.Out)
 }
 
 // statsOf lists what to measure, and what is shown although it does not run.

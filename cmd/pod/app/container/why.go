@@ -190,7 +190,7 @@ func (r *whyReport) print(a *cli.App) error {
 		verdict = "may not"
 	}
 	fmt.Fprintf(a.Out, "%s: user %d:%d%s %s %s %s\n", r.Container, r.User.UID, r.User.GID, host(r.User.HostUID, r.User.HostUser),
-		verdict, strings.Join(r.Access, " and "), printable(r.Path))
+		verdict, strings.Join(r.Access, " and "), output.Printable(r.Path))
 	tw := tabwriter.NewWriter(a.Out, 2, 1, 2, ' ', 0)
 	for _, st := range r.Steps {
 		name := st.Path
@@ -206,10 +206,10 @@ func (r *whyReport) print(a *cli.App) error {
 			where += " (" + strings.Join(st.Flags, ",") + ")"
 		}
 		if st.Mode == "" {
-			fmt.Fprintf(tw, "%s %s\t%s\t\t\n", mark, printable(name), st.Kind)
+			fmt.Fprintf(tw, "%s %s\t%s\t\t\n", mark, output.Printable(name), st.Kind)
 			continue
 		}
-		fmt.Fprintf(tw, "%s %s\t%s\t%s%s\t%s\n", mark, printable(name), st.Mode, st.owner, host(st.HostUID, st.HostUser), printable(where))
+		fmt.Fprintf(tw, "%s %s\t%s\t%s%s\t%s\n", mark, output.Printable(name), st.Mode, st.owner, host(st.HostUID, st.HostUser), output.Printable(where))
 	}
 	if err := tw.Flush(); err != nil {
 		return err
@@ -217,7 +217,7 @@ func (r *whyReport) print(a *cli.App) error {
 	if r.Refused == nil {
 		return nil
 	}
-	fmt.Fprintf(a.Out, "%s: %s\n", printable(r.Refused.Component), printable(r.Refused.Reason))
+	fmt.Fprintf(a.Out, "%s: %s\n", output.Printable(r.Refused.Component), output.Printable(r.Refused.Reason))
 	if len(r.Remedies) == 0 {
 		fmt.Fprintln(a.Out, "no flag of the container mends this")
 	}
@@ -233,7 +233,7 @@ func (r *whyReport) print(a *cli.App) error {
 		case m.Remove != "":
 			change += " (for " + m.Remove + ")"
 		}
-		fmt.Fprintf(a.Out, "%s %s: %s\n", word, printable(change), printable(m.Why))
+		fmt.Fprintf(a.Out, "%s %s: %s\n", word, output.Printable(change), output.Printable(m.Why))
 	}
 	return nil
 }

@@ -197,6 +197,12 @@ func writeTable[T any](w io.Writer, rows []T, columns string, o Options) error {
 	return tw.Flush()
 }
 
+// Printable is s on one line and harmless to the terminal: what containers,
+// images and processes are called is what strangers made of it.
+func Printable(s string) string {
+	return strings.ReplaceAll(printable(s), "\t", " ")
+}
+
 // printable keeps a row of a table on its line and the terminal as it is:
 // names and labels come from images, which strangers make.
 func printable(row string) string {

@@ -21,7 +21,7 @@ func Rows(w io.Writer, headings []string, rows [][]string) error {
 			if i > 0 {
 				all.WriteByte('\t')
 			}
-			all.WriteString(strings.ReplaceAll(printable(cell), "\t", " "))
+			all.WriteString(Printable(cell))
 		}
 		all.WriteByte('\n')
 	}

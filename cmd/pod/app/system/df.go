@@ -1,8 +1,10 @@
 package system
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/output"
+	"github.com/rootless-pod/pod/cmd/pod/app/view"
 	"github.com/rootless-pod/pod/pkg/libpod"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/storage"
@@ -24,7 +27,7 @@ type dfOptions struct {
 func newDf(a *cli.App) *cobra.Command {
 	o := dfOptions{}
 	cmd := &cobra.Command{
-		Use: "df [options]", Short: "Show disk usage", Long: "Show what images, containers and volumes take of the disk, and how much of it could be freed.",
+		Use: "df [options]", Short: "Show disk usage", Long: "Show what images, containers and volumes take of the disk, and how much of it could be freed; on a terminal with bars.",
 		Example: "  pod system df\n  pod system df --verbose",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runDf(cmd.Context(), a, o) },
@@ -93,6 +96,9 @@ func runDf(ctx context.Context, a *cli.App, o dfOptions) error {
 			return err
 		}
 	}
+	if !o.verbose && o.format == "" && view.CanDraw(a.Out) {
+		return showBars(a, d.total)
+	}
 	if !o.verbose {
 		return output.List(a.Out, d.total, output.Options{
 			Format: o.format, DefaultTable: "{{.Type}}\t{{.Total}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}",
@@ -112,6 +118,22 @@ func runDf(ctx context.Context, a *cli.App, o dfOptions) error {
 	}
 	fmt.Fprint(a.Out, "\nLocal Volumes space usage:\n\n")
 	return output.List(a.Out, d.volumes, output.Options{DefaultTable: "{{.VolumeName}}\t{{.Links}}\t{{.Size}}"})
+}
+
+// showBars prints the table with a bar a line: what is in use, and what could be
+// freed, to one scale.
+func showBars(a *cli.App, total []usage) error {
+	var table bytes.Buffer
+	bars := make([]view.Bar, len(total))
+	rows := make([][]string, len(total))
+	for i, u := range total {
+		rows[i] = []string{u.Type, strconv.Itoa(u.Total), strconv.Itoa(u.Active), u.Size, u.Reclaimable}
+		bars[i] = view.Bar{Used: float64(max(u.RawSize-u.RawReclaimable, 0)), Free: float64(u.RawReclaimable)}
+	}
+	if err := output.Rows(&table, []string{"TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"}, rows); err != nil {
+		return err
+	}
+	return view.BesideTable(a.Out, table.String(), bars)
 }
 
 func (d *disk) addImages(ctx context.Context, a *cli.App) error {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/output"
+	"github.com/rootless-pod/pod/cmd/pod/app/view"
 	"github.com/rootless-pod/pod/internal/timeparse"
 	"github.com/rootless-pod/pod/pkg/events"
 )
@@ -29,7 +30,7 @@ func newEvents(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "events [options]", Short: "Show pod's events",
 		Long: "Show what happened to containers, images and volumes. Without --since and --until only\n" +
-			"what happens from now on is shown, until the command is interrupted.",
+			"what happens from now on is shown, until the command is interrupted. On a terminal it has colours, unless NO_COLOR is set.",
 		Example: "  pod events\n  pod events --since 1h --stream=false\n  pod events --filter event=died --format json",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runEvents(cmd.Context(), a, o) },
@@ -89,8 +90,14 @@ func runEvents(ctx context.Context, a *cli.App, o eventsOptions) error {
 func eventPrinter(a *cli.App, o eventsOptions) (func(events.Event) error, error) {
 	switch {
 	case o.format == "":
+		line := (*events.Event).Line
+		out := a.Out
+		if view.Colour(a.Out) {
+			line = view.Event
+			out = view.Colours(a.Out)
+		}
 		return func(e events.Event) error {
-			_, err := fmt.Fprintln(a.Out, e.Line(!o.noTrunc))
+			_, err := fmt.Fprintln(out, line(&e, !o.noTrunc))
 			return err
 		}, nil
 	case output.IsJSON(o.format):
