@@ -32,7 +32,14 @@ func containerEvent(status events.Status, c *state.Container) events.Event {
 }
 
 func (e *Engine) write(ctx context.Context, ev events.Event) {
-	err := step.Do(ctx, "event."+string(ev.Status), func() error { return e.Events.Write(ev) })
+	if e.Events == nil { // an engine for views alone
+		return
+	}
+	name := "event." + string(ev.Status)
+	if ev.Type != events.Container { // a run has events of its volumes too
+		name = "event." + string(ev.Type) + "." + string(ev.Status)
+	}
+	err := step.Do(ctx, name, func() error { return e.Events.Write(ev) })
 	if err != nil && e.Warn != nil {
 		e.Warn("event " + string(ev.Status) + " was not recorded: " + err.Error())
 	}

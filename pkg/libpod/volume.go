@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 )
 
@@ -45,6 +46,7 @@ func (e *Engine) CreateVolume(ctx context.Context, opts VolumeOptions) (*state.V
 		return nil, errors.Join(fmt.Errorf("make volume %s: %w", v.Name, err), e.state.RemoveVolume(ctx, v.Name))
 	}
 	v.Mountpoint = e.volumeDir(v.Name)
+	e.write(ctx, events.Event{Type: events.Volume, Status: events.Create, Name: v.Name, Attributes: v.Labels})
 	return v, nil
 }
 
@@ -102,7 +104,11 @@ func (e *Engine) dropVolume(ctx context.Context, name string) error {
 	if err := os.RemoveAll(filepath.Dir(e.volumeDir(name))); err != nil {
 		return fmt.Errorf("remove volume %s: %w", name, err)
 	}
-	return e.state.RemoveVolume(ctx, name)
+	if err := e.state.RemoveVolume(ctx, name); err != nil {
+		return err
+	}
+	e.write(ctx, events.Event{Type: events.Volume, Status: events.Remove, Name: name})
+	return nil
 }
 
 func (e *Engine) volumeDir(name string) string {
