@@ -176,7 +176,7 @@ func TestFilters(t *testing.T) {
 			}
 		})
 	}
-	for _, bad := range []string{"name", "colour=red", "status=nice", "exited=x", "name=(", "before=nobody", "should-start-on-boot=maybe", "pod=x"} {
+	for _, bad := range []string{"name", "colour=red", "status=nice", "exited=x", "name=(", "before=nobody", "should-start-on-boot=maybe"} {
 		if _, err := e.List(t.Context(), []string{bad}); err == nil || strings.Contains(err.Error(), "\n") {
 			t.Errorf("filter %q: %v", bad, err)
 		}
