@@ -59,6 +59,17 @@ func TestScripts(t *testing.T) {
 				})
 			}
 		}
+		if *userKind != "subid" {
+			return
+		}
+		runGuides(t, func(name, file string) {
+			if match.MatchString(name) {
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					runScript(t, file, nil)
+				})
+			}
+		})
 	})
 }
 
