@@ -1,6 +1,7 @@
 package container
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -97,12 +98,17 @@ func printTop(a *cli.App, rows [][]string, asJSON bool) error {
 		}
 		return output.JSON(a.Out, processes)
 	}
-	tw := tabwriter.NewWriter(a.Out, 5, 1, 3, ' ', 0)
+	var table bytes.Buffer // one write: see output.Rows
+	tw := tabwriter.NewWriter(&table, 5, 1, 3, ' ', 0)
 	for _, row := range rows {
 		for i := range row {
 			row[i] = output.Printable(row[i])
 		}
 		fmt.Fprintln(tw, strings.Join(row, "\t"))
 	}
-	return tw.Flush()
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	_, err := a.Out.Write(table.Bytes())
+	return err
 }

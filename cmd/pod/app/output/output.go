@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"unicode"
 )
 
@@ -172,17 +171,15 @@ func writeTable[T any](w io.Writer, rows []T, columns string, o Options) error {
 	if err != nil {
 		return err
 	}
-	// The peer's cell width, so that scripts that cut columns see the same.
-	tw := tabwriter.NewWriter(w, 12, 2, 2, ' ', 0)
+	var cells, all bytes.Buffer
 	if !o.NoHeading {
-		fmt.Fprintln(tw, t.heading(o.Headers))
+		fmt.Fprintln(&all, t.heading(o.Headers))
 	}
 	if len(rows) == 0 {
 		if err := t.check(*new(T)); err != nil {
 			return err
 		}
 	}
-	var cells, all bytes.Buffer
 	for i := range rows {
 		cells.Reset()
 		if err := t.render(&cells, rows[i]); err != nil {
@@ -191,10 +188,7 @@ func writeTable[T any](w io.Writer, rows []T, columns string, o Options) error {
 		all.WriteString(printable(cells.String()))
 		all.WriteByte('\n')
 	}
-	if _, err := tw.Write(all.Bytes()); err != nil {
-		return err
-	}
-	return tw.Flush()
+	return align(w, all.Bytes())
 }
 
 // Printable is s on one line and harmless to the terminal: what containers,

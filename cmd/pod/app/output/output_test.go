@@ -125,6 +125,23 @@ func TestNothingIsPrintedOnError(t *testing.T) {
 	}
 }
 
+type writes int
+
+func (n *writes) Write(p []byte) (int, error) { *n++; return len(p), nil }
+
+// A reader may be gone after the first write.
+func TestTableIsOneWrite(t *testing.T) {
+	for name, show := range map[string]func(*writes) error{
+		"List": func(w *writes) error { return List(w, rows(), Options{DefaultTable: "{{.ID}}\t{{.Names}}"}) },
+		"Rows": func(w *writes) error { return Rows(w, []string{"A", "B"}, [][]string{{"1", "2"}, {"3", "4"}}) },
+	} {
+		var n writes
+		if err := show(&n); err != nil || n != 1 {
+			t.Errorf("%s: %d writes, %v", name, n, err)
+		}
+	}
+}
+
 func TestValue(t *testing.T) {
 	tests := []struct{ name, format, want string }{
 		{"default", "", "{\n    \"arch\": \"amd64\"\n}\n"},

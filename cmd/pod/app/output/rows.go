@@ -10,7 +10,6 @@ import (
 // Rows prints a table of cells that are known, without headings if there are
 // none. It looks like List's; without a template a row costs a tenth.
 func Rows(w io.Writer, headings []string, rows [][]string) error {
-	tw := tabwriter.NewWriter(w, 12, 2, 2, ' ', 0)
 	var all bytes.Buffer
 	if len(headings) > 0 {
 		all.WriteString(strings.Join(headings, "\t"))
@@ -25,8 +24,22 @@ func Rows(w io.Writer, headings []string, rows [][]string) error {
 		}
 		all.WriteByte('\n')
 	}
-	if _, err := tw.Write(all.Bytes()); err != nil {
+	return align(w, all.Bytes())
+}
+
+// align writes lines of cells with tabs between them as a table, in one write: a
+// tabwriter makes one for each cell, and with a reader that is gone after the
+// heading (pod ps | head -1) the second would end us with SIGPIPE.
+func align(w io.Writer, lines []byte) error {
+	var table bytes.Buffer
+	// The peer's cell width, so that scripts that cut columns see the same.
+	tw := tabwriter.NewWriter(&table, 12, 2, 2, ' ', 0)
+	if _, err := tw.Write(lines); err != nil {
 		return err
 	}
-	return tw.Flush()
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	_, err := w.Write(table.Bytes())
+	return err
 }
