@@ -99,7 +99,7 @@ func (e *Engine) tearDown(ctx context.Context, c *state.Container) error {
 	if s := &c.Spec.Spaces; s.Mapped() || s.User != "" {
 		errs = append(errs, step.Do(ctx, "root.hide", func() error { return ownmount.Unreach(c.ID) }))
 	}
-	if len(c.Spec.Storage.Mounts) > 0 {
+	if len(c.Spec.Storage.Mounts) > 0 || c.Spec.RootfsOption != "" {
 		errs = append(errs, step.Do(ctx, "mounts.release", func() error { return e.dropOwnMounts(c.ID) }))
 	}
 	if c.Spec.Rootfs == "" {

@@ -155,7 +155,7 @@ func (e *Engine) openRested(ctx context.Context, c *state.Container, lock *state
 			err = errors.Join(err, p.Close())
 		}
 	}()
-	root := c.Spec.Rootfs
+	root := e.rootfsOf(c)
 	if root == "" {
 		store, err := e.Storage()
 		if err != nil {

@@ -38,7 +38,7 @@ func (e *Engine) Export(ctx context.Context, nameOrID string, w io.Writer) error
 // not. The lock is held for the mount and the unmount only.
 func (e *Engine) withRoot(ctx context.Context, c *state.Container, work func(root string) error) (err error) {
 	if c.Spec.Rootfs != "" {
-		return work(c.Spec.Rootfs)
+		return work(e.rootfsOf(c))
 	}
 	store, err := e.Storage()
 	if err != nil {

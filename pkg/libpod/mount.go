@@ -31,7 +31,7 @@ func (e *Engine) Mount(ctx context.Context, nameOrID string) (string, error) {
 	}
 	defer e.unlock(lock)
 	if c.Spec.Rootfs != "" {
-		return c.Spec.Rootfs, nil
+		return e.rootfsOf(c), nil
 	}
 	store, err := e.Storage()
 	if err != nil {

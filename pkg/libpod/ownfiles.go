@@ -281,6 +281,45 @@ func (e *Engine) mountOne(ctx context.Context, c *state.Container, m specgen.Mou
 	return dir.Overlay(n, o)
 }
 
+// mountRootfs makes the root file system of --rootfs: the directory itself, what
+// is thrown away over it, or it with other owners. Its place is mount 0.
+func (e *Engine) mountRootfs(ctx context.Context, c *state.Container) (string, error) {
+	dir := e.ownMounts(c.ID)
+	switch c.Spec.RootfsOption {
+	case "":
+		return c.Spec.Rootfs, nil
+	case "O":
+		o := ownmount.Overlay{Lower: c.Spec.Rootfs, InUserNS: e.Session.Rootless}
+		var err error
+		if o.Upper, o.Work, err = ownmount.Scratch(filepath.Join(e.overlayDir(c.ID), "0"), c.Spec.Rootfs); err != nil {
+			return "", err
+		}
+		return dir.Overlay(0, o)
+	}
+	maps, err := e.mapsOf(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	uids, gids, err := c.Spec.RootfsIDs(maps.uid, maps.gid)
+	if err != nil {
+		return "", err
+	}
+	if len(uids) == 0 || len(gids) == 0 {
+		return "", errors.New("--rootfs with idmap needs a user namespace of the container's own: give it one with --uidmap, or name the ids, idmap=uids=0-1-10;gids=0-1-10")
+	}
+	return dir.Idmapped(0, c.Spec.Rootfs, uids, gids)
+}
+
+// rootfsOf is where the root file system of --rootfs is: mounted, while it runs.
+func (e *Engine) rootfsOf(c *state.Container) string {
+	if c.Spec.RootfsOption != "" {
+		if at := filepath.Join(string(e.ownMounts(c.ID)), "0"); !missing(at) {
+			return at
+		}
+	}
+	return c.Spec.Rootfs
+}
+
 // mountImage binds an image, or a path in it. The bind keeps the image's file
 // system alive; the store's own mount is taken back at once, so that no count of
 // the store's is left wrong by a kill.

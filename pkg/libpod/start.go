@@ -222,8 +222,8 @@ func (e *Engine) assemble(ctx context.Context, c *state.Container, l *launch) er
 	}
 	err = step.Do(ctx, "storage.mount", func() error {
 		if c.Spec.Rootfs != "" {
-			l.root = c.Spec.Rootfs
-			return nil
+			l.root, err = e.mountRootfs(ctx, c)
+			return err
 		}
 		l.root, err = store.Mount(ctx, c.ID)
 		return err

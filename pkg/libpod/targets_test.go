@@ -51,3 +51,13 @@ func TestCheckTargets(t *testing.T) {
 		})
 	}
 }
+
+func TestIsConsole(t *testing.T) {
+	for path, want := range map[string]bool{
+		"/dev/tty": false, "/dev/tty0": true, "/dev/tty63": true, "/dev/ttyS0": false, "/dev/ttyUSB1": false, "/dev/null": false, "/dev/x/tty1": false,
+	} {
+		if got := isConsole(rspec.LinuxDevice{Path: path}); got != want {
+			t.Errorf("%s: %v, want %v", path, got, want)
+		}
+	}
+}

@@ -15,6 +15,9 @@ import (
 	"syscall"
 
 	"github.com/cyphar/filepath-securejoin/pathrs-lite"
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
+	"go.podman.io/storage/pkg/idmap"
+	"go.podman.io/storage/pkg/idtools"
 	"golang.org/x/sys/unix"
 )
 
@@ -85,6 +88,30 @@ func (d Dir) Overlay(n int, o Overlay) (string, error) {
 	}
 	if err := unix.Mount("overlay", target, "overlay", 0, data[:len(data)-1]); err != nil {
 		return "", fmt.Errorf("mount an overlay over %s: %w: the file systems of both sides must be able to (not NFS, not another overlay's upper)", o.Lower, err)
+	}
+	return target, nil
+}
+
+// Idmapped mounts root as mount n with other owners: files of ContainerID show as
+// those of HostID. Of what is mounted below root nothing is there.
+func (d Dir) Idmapped(n int, root string, uids, gids []rspec.LinuxIDMapping) (string, error) {
+	target, err := d.target(n, true)
+	if err != nil {
+		return "", err
+	}
+	convert := func(list []rspec.LinuxIDMapping) (out []idtools.IDMap) {
+		for _, m := range list {
+			out = append(out, idtools.IDMap{ContainerID: int(m.ContainerID), HostID: int(m.HostID), Size: int(m.Size)})
+		}
+		return out
+	}
+	pid, end, err := idmap.CreateUsernsProcess(convert(uids), convert(gids))
+	if err != nil {
+		return "", fmt.Errorf("make a user namespace for the ids of %s: %w", root, err)
+	}
+	defer end()
+	if err := idmap.CreateIDMappedMount(root, target, pid); err != nil {
+		return "", fmt.Errorf("mount %s with other owners: %w: the kernel lets only root do that, and not on every file system", root, err)
 	}
 	return target, nil
 }

@@ -20,6 +20,9 @@ type Container struct {
 	Image string `json:"image,omitempty"`
 	// Rootfs is a directory to use instead of an image (run --rootfs).
 	Rootfs string `json:"rootfs,omitempty"`
+	// RootfsOption is O, which leaves that directory as it is, idmap, which shows
+	// its owners in the container's user namespace, or idmap=uids=…;gids=….
+	RootfsOption string `json:"rootfs_option,omitempty"`
 	// Replace removes a container of the same name first.
 	Replace bool `json:"-"`
 	// Remove deletes the container when it has exited (--rm).

@@ -257,6 +257,50 @@ func within(m rspec.LinuxIDMapping, outer []rspec.LinuxIDMapping) bool {
 	return len(left) == 0
 }
 
+// SplitRootfs takes the option off the argument of --rootfs.
+func SplitRootfs(arg string) (dir, option string) {
+	if dir, ok := strings.CutSuffix(arg, ":O"); ok {
+		return dir, "O"
+	}
+	if dir, ok := strings.CutSuffix(arg, ":idmap"); ok {
+		return dir, "idmap"
+	}
+	if dir, maps, ok := strings.Cut(arg, ":idmap="); ok {
+		return dir, "idmap=" + maps
+	}
+	return arg, ""
+}
+
+func (c *Container) checkRootfsOption() error {
+	if c.RootfsOption == "" || c.RootfsOption == "O" || c.RootfsOption == "idmap" {
+		return nil
+	}
+	list, ok := strings.CutPrefix(c.RootfsOption, "idmap=")
+	if !ok {
+		return fmt.Errorf("--rootfs with %q: it must be O or idmap", c.RootfsOption)
+	}
+	_, _, err := parseMountIdmap(list)
+	return err
+}
+
+// RootfsIDs are the mappings of an idmapped root file system, from ids of its
+// files to those of pod's namespace; uids and gids are the container's own.
+func (c *Container) RootfsIDs(uids, gids []rspec.LinuxIDMapping) (u, g []rspec.LinuxIDMapping, err error) {
+	list, ok := strings.CutPrefix(c.RootfsOption, "idmap=")
+	if !ok {
+		return uids, gids, nil
+	}
+	listed, listedGroups, err := parseMountIdmap(list)
+	if err != nil {
+		return nil, nil, err
+	}
+	if u, err = mountIDs(listed, uids); err != nil {
+		return nil, nil, err
+	}
+	g, err = mountIDs(listedGroups, gids)
+	return u, g, err
+}
+
 // parseMountIdmap reads the option idmap=uids=0-1-10#10-11-10;gids=0-100-10 of a
 // mount: FILE-HOST-SIZE, where @ makes the second relative to the container's own
 // user namespace.

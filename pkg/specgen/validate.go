@@ -40,6 +40,9 @@ func (c *Container) validateIdentity() error {
 	if c.Rootfs != "" && (!path.IsAbs(c.Rootfs) || hasControl(c.Rootfs)) {
 		return fmt.Errorf("--rootfs %q must be an absolute path", c.Rootfs)
 	}
+	if err := c.checkRootfsOption(); err != nil {
+		return err
+	}
 	if _, _, err := ParseRestart(c.Restart); err != nil || strings.Contains(c.Restart, ":") {
 		return fmt.Errorf("invalid restart policy %q: it must be no, always, unless-stopped or on-failure[:MAX]", c.Restart)
 	}

@@ -54,11 +54,11 @@ func runRun(ctx context.Context, a *cli.App, opts *runOptions, args []string) er
 	if err := run.Fill(spec); err != nil {
 		return err
 	}
-	if err := activation(spec); err != nil {
-		return err
-	}
 	e, img, err := describe(ctx, a, spec, create, args)
 	if err != nil {
+		return err
+	}
+	if err := activation(spec); err != nil { // after the flags have filled the environment
 		return err
 	}
 	if err := checkPassthrough(a, spec); err != nil {

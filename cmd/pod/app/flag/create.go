@@ -133,7 +133,7 @@ func identity(fs *pflag.FlagSet, c *specgen.Container, o *CreateOptions) {
 	fs.StringVar(&c.CIDFile, "cidfile", "", "Write the container ID to the file")
 	fs.StringVar(&c.PIDFile, "pidfile", "", "Write the container process ID to the file")
 	fs.StringVar(&c.ConmonPIDFile, "conmon-pidfile", "", "Path to the file that will receive the PID of conmon")
-	fs.BoolVar(&o.rootfs, "rootfs", false, "The first argument is not an image but the rootfs to the exploded container")
+	fs.BoolVar(&o.rootfs, "rootfs", false, "The first argument is not an image but the rootfs to the exploded container: DIR[:O|:idmap]")
 	each(fs, "label", "l", "Set metadata on container", into(&c.Labels))
 	each(fs, "annotation", "", "Add annotations to container (key=value)", into(&c.Annotations))
 	fs.StringArrayVar(&o.labelFiles, "label-file", nil, "Read in a line delimited file of labels")

@@ -155,7 +155,6 @@ func TestCreateRefuses(t *testing.T) {
 		"missing label file": {[]string{"--label-file", "/nowhere/l", "i"}, "label file /nowhere/l: no such file or directory"},
 		"env":                {[]string{"-e", "=x", "i"}, "invalid environment variable"},
 		"port":               {[]string{"-p", "x", "i"}, "not a port number"},
-		"rootfs overlay":     {[]string{"--rootfs", "/r:O", "i"}, "not supported yet"},
 		"sysctl":             {[]string{"--sysctl", "x", "i"}, "NAME=VALUE"},
 	}
 	for name, tc := range cases {

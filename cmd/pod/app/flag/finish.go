@@ -58,13 +58,10 @@ func (o *CreateOptions) target(c *specgen.Container, arg string, host Host) erro
 		c.Image = arg
 		return nil
 	}
-	for _, suffix := range []string{":O", ":idmap"} {
-		if strings.HasSuffix(arg, suffix) || strings.Contains(arg, suffix+"=") {
-			return &UnsupportedError{Flag: "--rootfs with " + suffix}
-		}
-	}
+	dir, option := specgen.SplitRootfs(arg)
 	var err error
-	c.Rootfs, err = host.Abs(arg)
+	c.Rootfs, err = host.Abs(dir)
+	c.RootfsOption = option
 	return err
 }
 
