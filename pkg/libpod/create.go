@@ -56,7 +56,7 @@ func (e *Engine) record(ctx context.Context, spec *specgen.Container, img specge
 	}
 	c.Run = &state.Run{Phase: state.PhaseCreating, Owner: process.Self(), Making: true}
 	err = step.Do(ctx, "state.add", func() error { return e.addNamed(ctx, c) })
-	if err == nil {
+	if err == nil && len(c.Spec.Storage.Mounts) > 0 {
 		err = step.Do(ctx, "volumes.create", func() error { return e.makeVolumes(ctx, c) })
 	}
 	if err != nil {
@@ -248,8 +248,10 @@ func (e *Engine) makeRoot(ctx context.Context, c *state.Container, maps idMaps, 
 	if err != nil {
 		return err
 	}
-	if err := step.Do(ctx, "secrets.copy", func() error { return e.copySecrets(ctx, c) }); err != nil {
-		return err
+	if len(c.Spec.Secrets) > 0 {
+		if err := step.Do(ctx, "secrets.copy", func() error { return e.copySecrets(ctx, c) }); err != nil {
+			return err
+		}
 	}
 	c.Run.Making = false
 	e.event(ctx, "create", c)

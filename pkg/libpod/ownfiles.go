@@ -23,6 +23,7 @@ import (
 // over mounts with the option O. Both lie on the disk of the graph root, the first
 // as long as the container, the second as long as a run.
 func (e *Engine) secretDir(id string) string { return filepath.Join(e.GraphRoot, "pod", "secrets", id) }
+
 func (e *Engine) overlayDir(id string) string {
 	return filepath.Join(e.GraphRoot, "pod", "overlays", id)
 }
@@ -157,12 +158,16 @@ func (e *Engine) addSecretEnv(c *state.Container, p *rspec.Process) error {
 // addAccounts adds who needs an entry to the container's account files: to the
 // files themselves, so that tools can go on changing them, or to copies that are
 // bound over them where the root file system is not to be written.
-func (e *Engine) addAccounts(c *state.Container, l *launch) error {
-	s := &c.Spec
-	wish, needed, err := e.accountWish(s)
+func (e *Engine) addAccounts(ctx context.Context, c *state.Container, l *launch) error {
+	wish, needed, err := e.accountWish(&c.Spec)
 	if err != nil || !needed {
 		return err
 	}
+	return step.Do(ctx, "accounts", func() error { return e.writeAccounts(c, l, wish) })
+}
+
+func (e *Engine) writeAccounts(c *state.Container, l *launch, wish accounts.Wish) error {
+	s := &c.Spec
 	passwd, err := accounts.Read(l.root, accounts.Passwd)
 	if err != nil {
 		return err
@@ -232,7 +237,7 @@ func (e *Engine) accountWish(s *specgen.Container) (accounts.Wish, bool, error) 
 
 // mountOwn makes the mounts the runtime has no word for: sub-paths, overlays,
 // images. It returns what is to be bound, by the destination.
-func (e *Engine) mountOwn(ctx context.Context, c *state.Container, l *launch) (map[string]string, error) {
+func (e *Engine) mountOwn(ctx context.Context, c *state.Container) (map[string]string, error) {
 	sources := map[string]string{}
 	next := 0
 	for _, m := range c.Spec.Storage.Mounts {
@@ -254,12 +259,12 @@ func (e *Engine) mountOne(ctx context.Context, c *state.Container, m specgen.Mou
 	number := func() int { *next++; return *next }
 	source := m.Source
 	var err error
-	switch {
-	case m.Type == "image":
+	switch m.Type {
+	case "image":
 		if source, err = e.mountImage(ctx, dir, number(), m); err != nil {
 			return "", err
 		}
-	case m.Type == "volume":
+	case "volume":
 		source = e.volumeDir(m.Source)
 	}
 	if m.SubPath != "" && m.Type != "image" {

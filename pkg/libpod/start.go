@@ -236,15 +236,15 @@ func (e *Engine) assemble(ctx context.Context, c *state.Container, l *launch) er
 			return err
 		}
 	}
-	if err := step.Do(ctx, "volumes.fill", func() error { return e.prepareVolumes(ctx, c, l.root) }); err != nil {
-		return err
-	}
 	if len(c.Spec.Storage.Mounts) > 0 {
-		if err := step.Do(ctx, "mounts.own", func() error { l.sources, err = e.mountOwn(ctx, c, l); return err }); err != nil {
+		if err := step.Do(ctx, "volumes.fill", func() error { return e.prepareVolumes(ctx, c, l.root) }); err != nil {
+			return err
+		}
+		if err := step.Do(ctx, "mounts.own", func() error { l.sources, err = e.mountOwn(ctx, c); return err }); err != nil {
 			return err
 		}
 	}
-	if err := step.Do(ctx, "accounts", func() error { return e.addAccounts(c, l) }); err != nil {
+	if err := e.addAccounts(ctx, c, l); err != nil {
 		return err
 	}
 	if err := step.Do(ctx, "files", func() error { return e.writeFiles(ctx, c, l) }); err != nil {

@@ -58,7 +58,7 @@ func (e *Engine) split(maps idMaps) idMaps {
 // gives the container's process.
 func (e *Engine) userMaps(ctx context.Context, c *specgen.Container) (idMaps, error) {
 	if c.Spaces.Mapped() {
-		return e.givenMaps(ctx, c)
+		return e.givenMaps(c)
 	}
 	mode, err := specgen.ParseUserNS(c.Spaces.User)
 	if err != nil {
@@ -113,7 +113,7 @@ func (e *Engine) keepMaps(c *specgen.Container, mode specgen.UserNS) (idMaps, er
 }
 
 // givenMaps are those of --uidmap, --gidmap, --subuidname and --subgidname.
-func (e *Engine) givenMaps(ctx context.Context, c *specgen.Container) (idMaps, error) {
+func (e *Engine) givenMaps(c *specgen.Container) (idMaps, error) {
 	s := &c.Spaces
 	uids, gids := s.UIDMap, s.GIDMap
 	uidName, gidName := s.SubUIDName, s.SubGIDName
