@@ -152,6 +152,13 @@ func (e *Engine) prepareLaunch(ctx context.Context, c *state.Container, makeRoot
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
 		return fmt.Errorf("make run directory of container %s: %w", short(c.ID), err)
 	}
+	if makeRoot == nil {
+		// A run directory on a disk outlives the machine's end, and the runtime's
+		// notes of a container with it.
+		if err := e.forgetRuntime(ctx, c.ID); err != nil {
+			return err
+		}
+	}
 	c.Run = &state.Run{Phase: state.PhaseStarting, Owner: process.Self(), Making: makeRoot != nil}
 	if err := step.Do(ctx, "state.starting", func() error { return e.state.SetRun(ctx, c.ID, c.Run) }); err != nil {
 		return err

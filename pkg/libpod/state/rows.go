@@ -94,13 +94,17 @@ func decodeAll(records []record) ([]*Container, error) {
 	return all, group.Wait()
 }
 
-// decode decodes a record; one without a run has a nil Run.
+// decode decodes a record; one without a run has a nil Run. If it was started
+// and no end is recorded, the machine went down under it.
 func decode(r record, unmarshal func([]byte, any) error) (*Container, error) {
 	c := &Container{ID: r.id, Name: r.name, Volatile: r.volatile}
 	if err := unmarshal(r.doc, c); err != nil {
 		return nil, fmt.Errorf("decode record of container %s: %w", r.id, err)
 	}
 	if r.run == nil {
+		if c.Wanted && c.Last == nil {
+			c.Last = &Exit{Code: -1, Unknown: true}
+		}
 		return c, nil
 	}
 	c.Run = new(Run)
