@@ -21,8 +21,7 @@ const systemBus = "unix:path=/run/dbus/system_bus_socket"
 // not asked.
 func AttachToUser(ctx context.Context, uid int, below string, pid int) error {
 	unit := "user@" + strconv.Itoa(uid) + ".service"
-	err := askSystem(ctx, uid, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
-		"org.freedesktop.systemd1.Manager.AttachProcessesToUnit",
+	err := askSystem(ctx, uid, "systemd1", "Manager.AttachProcessesToUnit",
 		unit, "/"+strings.TrimPrefix(below, "/"), []uint32{uint32(pid)}) //nolint:gosec // a pid
 	if err != nil {
 		return fmt.Errorf("attach process %d to %s: %w", pid, unit, err)
@@ -33,17 +32,16 @@ func AttachToUser(ctx context.Context, uid int, below string, pid int) error {
 // SetLinger asks logind to start the user's manager with the machine and to keep
 // it when he logs out. It grants that to the user himself, if polkit lets it.
 func SetLinger(ctx context.Context, uid int, on bool) error {
-	err := askSystem(ctx, uid, "org.freedesktop.login1", "/org/freedesktop/login1",
-		"org.freedesktop.login1.Manager.SetUserLinger", uint32(uid), on, false) //nolint:gosec // a uid
+	err := askSystem(ctx, uid, "login1", "Manager.SetUserLinger", uint32(uid), on, false) //nolint:gosec // a uid
 	if err != nil {
 		return fmt.Errorf("set linger: %w", err)
 	}
 	return nil
 }
 
-// askSystem calls one method of a service on the system's bus as the user with
-// this uid on the host.
-func askSystem(ctx context.Context, uid int, service, object, method string, args ...any) (err error) {
+// askSystem calls one method of a service of freedesktop.org (systemd1, login1)
+// on the system's bus as the user with this uid on the host.
+func askSystem(ctx context.Context, uid int, service, method string, args ...any) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	address := os.Getenv("DBUS_SYSTEM_BUS_ADDRESS")
@@ -61,5 +59,6 @@ func askSystem(ctx context.Context, uid int, service, object, method string, arg
 	if err := bus.Hello(); err != nil {
 		return fmt.Errorf("greet the system bus: %w", err)
 	}
-	return bus.Object(service, dbus.ObjectPath(object)).CallWithContext(ctx, method, 0, args...).Err
+	name, object := "org.freedesktop."+service, dbus.ObjectPath("/org/freedesktop/"+service)
+	return bus.Object(name, object).CallWithContext(ctx, name+"."+method, 0, args...).Err
 }

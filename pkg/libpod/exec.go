@@ -62,9 +62,9 @@ func (e *Engine) Exec(ctx context.Context, nameOrID string, opts ExecOptions, a 
 		return Outcome{}, err
 	}
 	if a == nil {
-		return e.execDetached(ctx, c, session, proc, opts)
+		return e.execDetached(ctx, c, session, e.sessionOptions(c, session, proc, opts))
 	}
-	out, err := e.execAttached(ctx, c, session, proc, opts, a)
+	out, err := e.execAttached(ctx, c, session, e.sessionOptions(c, session, proc, opts), a)
 	if out.Detached {
 		return out, err
 	}
@@ -150,21 +150,19 @@ func (e *Engine) dropSession(ctx context.Context, s *state.Exec) error {
 	return err
 }
 
-func (e *Engine) sessionOptions(c *state.Container, s *state.Exec, proc *rspec.Process) ociruntime.ExecOptions {
+func (e *Engine) sessionOptions(c *state.Container, s *state.Exec, proc *rspec.Process, wish ExecOptions) ociruntime.ExecOptions {
 	return ociruntime.ExecOptions{
 		ContainerID: c.ID, SessionID: s.ID, RunDir: e.execDir(s), Process: proc,
 		Terminal: s.Terminal, Stdin: s.Stdin, Log: ociruntime.Log{Driver: ociruntime.LogNone},
-		Place: e.execPlace(c),
+		Place: e.execPlace(c), PreserveFDs: wish.PreserveFDs,
 	}
 }
 
-func (e *Engine) execDetached(ctx context.Context, c *state.Container, s *state.Exec, proc *rspec.Process, wish ExecOptions) (Outcome, error) {
+func (e *Engine) execDetached(ctx context.Context, c *state.Container, s *state.Exec, opts ociruntime.ExecOptions) (Outcome, error) {
 	runtime, err := e.runtime(c.Spec.Runtime)
 	if err != nil {
 		return Outcome{}, err
 	}
-	opts := e.sessionOptions(c, s, proc)
-	opts.PreserveFDs = wish.PreserveFDs
 	argv := append([]string{e.Self[0]}, e.Self[1:]...)
 	opts.ExitCommand = append(argv, "container", "cleanup", "--exec", s.ID, c.ID)
 	created, err := runtime.Exec(ctx, opts)
@@ -183,14 +181,12 @@ func (e *Engine) execDetached(ctx context.Context, c *state.Container, s *state.
 	return Outcome{ID: s.ID}, nil
 }
 
-func (e *Engine) execAttached(ctx context.Context, c *state.Container, s *state.Exec, proc *rspec.Process, wish ExecOptions, a *AttachOptions) (Outcome, error) {
+func (e *Engine) execAttached(ctx context.Context, c *state.Container, s *state.Exec, opts ociruntime.ExecOptions, a *AttachOptions) (Outcome, error) {
 	out := Outcome{ID: s.ID}
 	runtime, err := e.runtime(c.Spec.Runtime)
 	if err != nil {
 		return out, err
 	}
-	opts := e.sessionOptions(c, s, proc)
-	opts.PreserveFDs = wish.PreserveFDs
 	opts.Attach = true
 	var session *ociruntime.Session
 	err = step.Do(ctx, "exec.prepare", func() error { session, err = runtime.PrepareExec(ctx, opts); return err })

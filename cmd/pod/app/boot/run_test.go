@@ -13,7 +13,8 @@ import (
 func TestStarter(t *testing.T) {
 	t.Parallel()
 	containers := []libpod.BootContainer{
-		{ID: "net", Name: "net"}, {ID: "bad", Name: "bad"},
+		{ID: "net", Name: "net"},
+		{ID: "bad", Name: "bad"},
 		{ID: "web", Name: "web", Needs: []string{"net", "unknown"}},
 		{ID: "child", Name: "child", Needs: []string{"bad", "net"}},
 		{ID: "grandchild", Name: "grandchild", Needs: []string{"child"}},
