@@ -28,7 +28,7 @@ export CGO_ENABLED := 1
 export GOFLAGS := -tags=$(TAGS) -buildvcs=false
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build install quickstart test unit race e2e lint docs \
+.PHONY: help deps build install quickstart test unit race e2e vm-qemu lint docs \
 	completions check check-generated bench clean
 
 help: ## list the targets
@@ -78,6 +78,9 @@ e2e: e2e-stage ## end-to-end scripts (HOST=testhost|local, RUN=pattern)
 e2e-stage: build
 	contrib/install.sh .cache/host/usr/local
 	CGO_ENABLED=0 $(GO) test -c -o .cache/e2e.test ./test/e2e
+
+vm-qemu: e2e-stage ## scripts that need a whole kernel, in an emulated machine (slow: cpuset, weights of I/O, restore)
+	@RUN='$(RUN)' test/run vm-qemu
 
 # gVisor's runtime has no Debian package. One build serves every checkout.
 .PHONY: runsc

@@ -1,7 +1,9 @@
 #!/bin/bash
 # deps.sh - installs from the distribution what is missing here.
 #
-# usage: deps.sh [build|run|test|lint]...    (all but lint when none is named)
+# usage: deps.sh [build|run|test|lint|qemu]...
+#
+# None named means all but lint and qemu (for test/host/vmhost --engine qemu).
 #
 # What is there already is left alone: when nothing is missing, apt is not
 # called at all. Names are those of Debian 12, Debian 13 and Ubuntu 24.04,
@@ -87,6 +89,12 @@ want_lint() {
     command_of shellcheck shellcheck
 }
 
+want_qemu() {
+    command_of qemu-system-x86 qemu-system-x86_64
+    command_of cpio cpio
+    command_of xz-utils xz
+}
+
 install_missing() {
     ((${#missing[@]})) || return 0
     command -v apt-get >/dev/null ||
@@ -114,7 +122,8 @@ for what; do
         run) want_run ;;
         test) want_test ;;
         lint) want_lint ;;
-        *) die "unknown part $what; use build, run, test or lint" ;;
+        qemu) want_qemu ;;
+        *) die "unknown part $what; use build, run, test, lint or qemu" ;;
     esac
 done
 install_missing
