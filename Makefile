@@ -29,7 +29,7 @@ export GOFLAGS := -tags=$(TAGS) -buildvcs=false
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build install quickstart test unit race e2e vm-qemu lint docs \
-	completions check check-generated bench clean
+	completions check check-generated bench soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,7 +89,7 @@ runsc: ## put gVisor's runsc into the test host (a build of a minute or two, onc
 
 lint: generate $(LINT) ## golangci-lint and shellcheck
 	@contrib/deps.sh lint
-	shellcheck -x contrib/*.sh $(DEBUGTOOLS)/build.sh test/host/runsc/build.sh test/run test/sweep/*.sh test/host/testhost test/host/vmhost test/host/reboot .ci/run
+	shellcheck -x contrib/*.sh $(DEBUGTOOLS)/build.sh test/host/runsc/build.sh test/run test/sweep/*.sh test/soak/*.sh test/host/testhost test/host/vmhost test/host/reboot .ci/run
 	$(LINT) run ./...
 
 $(LINT):
@@ -110,6 +110,9 @@ check-generated: docs completions
 
 bench: e2e-stage ## compare with the test host's podman
 	@HOST='$(HOST)' test/run bench
+
+soak: e2e-stage ## 10000 execs and attaches, then 200 containers for ten minutes, in the test host
+	@test/run soak
 
 clean: ## delete what was built (the test host's files stay; see test/host/testhost clean)
 	rm -rf bin .cache/host .cache/results .cache/e2e.test pkg/image/hello/hello.bin $(DEBUGTOOLS)/embed/tools.tar.zst

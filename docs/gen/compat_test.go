@@ -51,7 +51,7 @@ func TestCompatibility(t *testing.T) {
 	if n := strings.Count(string(page), link); n != 2 { // run and create
 		t.Errorf("%d rows %s in\n%s", n, link, page)
 	}
-	if strings.Contains(string(page), "## pod container run") {
+	if strings.Contains(string(page), "## pod container run\n") {
 		t.Error("two sections for one command")
 	}
 }
