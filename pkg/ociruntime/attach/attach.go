@@ -95,7 +95,7 @@ func Attach(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	conn, err := dial(o.Socket)
+	conn, err := dial(ctx, o.Socket)
 	if err != nil {
 		return Result{}, fmt.Errorf("attach: %w", err)
 	}
@@ -130,9 +130,13 @@ func Attach(ctx context.Context, o Options) (Result, error) {
 	return Result{}, err
 }
 
+// dialPatience bounds the wait for a conmon that is busy.
+const dialPatience = 10 * time.Second
+
 // dial connects to conmon's socket. Its path may be longer than an address
-// holds, so the directory is opened and named through /proc.
-func dial(socket string) (*net.UnixConn, error) {
+// holds, so the directory is opened and named through /proc. A conmon that does
+// not come to accept what waits already (EAGAIN, connect(2)) is given time.
+func dial(ctx context.Context, socket string) (*net.UnixConn, error) {
 	dir, err := os.OpenFile(filepath.Dir(socket), unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, err
@@ -140,6 +144,13 @@ func dial(socket string) (*net.UnixConn, error) {
 	defer dir.Close()
 	short := "/proc/self/fd/" + strconv.Itoa(int(dir.Fd())) + "/" + filepath.Base(socket)
 	conn, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: short, Net: "unixpacket"})
+	for end := time.Now().Add(dialPatience); errors.Is(err, unix.EAGAIN) && ctx.Err() == nil && time.Now().Before(end); {
+		select {
+		case <-ctx.Done():
+		case <-time.After(5 * time.Millisecond):
+		}
+		conn, err = net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: short, Net: "unixpacket"})
+	}
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
 		return nil, &os.PathError{Op: "connect", Path: socket, Err: errno}
