@@ -50,6 +50,7 @@ soak_exec() { # soak_exec N
     for ((i = 0; i < n; i++)); do
         "${P[@]}" exec soak-exec true
         printf '\x10\x11' | "${P[@]}" attach soak-exec >/dev/null
+        ((i % 500 < 499)) || settle # a monitor may have 1024 descriptors
     done
     settle
     after=$(size soak-exec)
