@@ -16,7 +16,9 @@ import (
 )
 
 // KillVariable names the environment variable of the crash tests. Its value is
-// before:NAME or after:NAME; the process kills itself there with SIGKILL.
+// before:NAME or after:NAME; the process kills itself there with SIGKILL. With
+// stop: in front it stops itself instead, until somebody continues it: the test
+// then ends another process at that moment.
 const KillVariable = "POD_TEST_KILL_AT"
 
 type key struct{}
@@ -76,10 +78,16 @@ func Begin(ctx context.Context, name string) (end func()) {
 }
 
 func (r *Recorder) killAt(when, name string) {
-	if r.kill != "" && strings.HasPrefix(r.kill, when) && r.kill == when+":"+name {
-		_ = unix.Kill(os.Getpid(), unix.SIGKILL)
-		select {} // the signal is on its way
+	point, stop := strings.CutPrefix(r.kill, "stop:")
+	if point == "" || !strings.HasPrefix(point, when) || point != when+":"+name {
+		return
 	}
+	if stop {
+		_ = unix.Kill(os.Getpid(), unix.SIGSTOP)
+		return
+	}
+	_ = unix.Kill(os.Getpid(), unix.SIGKILL)
+	select {} // the signal is on its way
 }
 
 func (r *Recorder) add(name string, begin, end time.Time) {

@@ -11,7 +11,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -21,24 +24,30 @@ import (
 // internal/step.
 const killVariable = "POD_TEST_KILL_AT"
 
-// walk [-prepare SH] [-after SH] [-steps REGEXP] [-min N] pod ARGS... kills the
+// walk [-victim REGEXP] [-prepare SH] [-after SH] [-steps REGEXP] [-min N] pod ARGS... kills the
 // command before and after each of its steps. SH are shell scripts: prepare runs
 // before each try, after right behind the kill. Behind each kill ps, a run of
 // another container and rm -af must work as if nothing had been, and nothing may
 // be left of it. Steps are those a trace of the whole command shows; fewer than
-// N are an error.
+// N are an error. With a victim not pod is killed, but the processes of the
+// script whose command lines match, while pod is stopped there; pod then goes on,
+// and may fail, but must end.
 func walk(ts *testscript.TestScript, neg bool, args []string) {
 	w := walker{ts: ts, box: boxOf(ts)}
 	flags := flag.NewFlagSet("walk", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&w.prepare, "prepare", "", "")
 	flags.StringVar(&w.after, "after", "", "")
+	victim := flags.String("victim", "", "")
 	only := flags.String("steps", "", "")
 	least := flags.Int("min", 1, "")
 	if err := flags.Parse(args); err != nil || neg || flags.NArg() < 2 || flags.Arg(0) != "pod" {
 		ts.Fatalf("usage: walk [-prepare SH] [-after SH] [-steps REGEXP] [-min N] pod ARGS...")
 	}
 	w.args = flags.Args()[1:]
+	if *victim != "" {
+		w.victim = regexp.MustCompile(*victim)
+	}
 	w.trace(regexp.MustCompile(*only)) // makes directories and files that stay
 	w.clean = w.settled(nil)
 	steps := w.trace(regexp.MustCompile(*only))
@@ -56,6 +65,12 @@ func walk(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Logf("killed at %d steps: %s", len(steps), strings.Join(steps, " "))
+	if w.victim != nil {
+		ts.Logf("%d victims killed", w.ended)
+	}
+	if w.victim != nil && w.ended == 0 {
+		ts.Fatalf("no process matched %s at any step", w.victim)
+	}
 	if len(failed) > 0 {
 		ts.Fatalf("%d of %d kills did harm:\n%s", len(failed), 2*len(steps), strings.Join(failed, "\n"))
 	}
@@ -67,6 +82,8 @@ type walker struct {
 	prepare, after string
 	args           []string
 	clean          footprint // of the store between tries
+	victim         *regexp.Regexp
+	ended          int // victims that were found and killed
 }
 
 // shell runs a script in the testscript's directory and environment.
@@ -130,9 +147,72 @@ func (w *walker) kill(point string) error {
 	return errors.New("never killed")
 }
 
+// stopping lets one script at a time have a pod that stands still: they are found
+// among the children of the one test process.
+var stopping sync.Mutex
+
+// killOther runs the command, and ends the victims while it stands at the point.
+func (w *walker) killOther(point string) error {
+	w.shell(w.prepare)
+	stopping.Lock()
+	defer stopping.Unlock()
+	w.ts.Setenv(killVariable, "stop:"+point)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = exitCode(w.ts.Exec("pod", w.args...))
+	}()
+	defer w.ts.Setenv(killVariable, "")
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(30 * time.Second)
+	for {
+		select {
+		case <-done:
+			return nil
+		case <-deadline:
+			w.box.killLeft()
+			<-done
+			return errors.New("it hangs")
+		case <-tick.C:
+		}
+		pid := stoppedPod()
+		if pid == 0 {
+			continue
+		}
+		for _, p := range w.box.processes() {
+			if p.pid != pid && w.victim.MatchString(p.what) {
+				w.ended++
+				_ = syscall.Kill(p.pid, syscall.SIGKILL)
+			}
+		}
+		_ = syscall.Kill(pid, syscall.SIGCONT)
+	}
+}
+
+// stoppedPod is the pid of a pod that this process started and that is stopped.
+func stoppedPod() int {
+	lists, _ := filepath.Glob("/proc/self/task/*/children")
+	for _, list := range lists {
+		children, _ := os.ReadFile(list)
+		for child := range strings.FieldsSeq(string(children)) {
+			stat, _ := os.ReadFile("/proc/" + child + "/stat")
+			if strings.Contains(string(stat), "(pod) T ") {
+				pid, _ := strconv.Atoi(child)
+				return pid
+			}
+		}
+	}
+	return 0
+}
+
 // try kills the command at one point and looks at what follows.
 func (w *walker) try(point string) error {
-	if err := w.kill(point); err != nil {
+	kill := w.kill
+	if w.victim != nil {
+		kill = w.killOther
+	}
+	if err := kill(point); err != nil {
 		return err
 	}
 	begin := time.Now()
