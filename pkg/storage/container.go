@@ -285,9 +285,35 @@ func (s *Store) DeleteLayer(ctx context.Context, layer string) error {
 	err := s.store.DeleteLayer(layer)
 	if err == nil || errors.Is(err, cstorage.ErrLayerUnknown) || errors.Is(err, cstorage.ErrNotALayer) ||
 		errors.Is(err, cstorage.ErrLayerUsedByImage) { // a commit has come to its end
-		return nil
+		return s.dropLink(layer)
 	}
 	return translate("delete layer", layer, err)
+}
+
+// dropLink removes the short name of an overlay layer that is gone. The library
+// notes the name in the layer's directory after it has made the link, so a kill
+// in between leaves one that nobody knows.
+func (s *Store) dropLink(layer string) error {
+	links := filepath.Join(s.store.GraphRoot(), "overlay", "l")
+	if _, err := os.Lstat(filepath.Join(filepath.Dir(links), layer)); !errors.Is(err, os.ErrNotExist) {
+		return nil // the layer is there, or another driver is in use
+	}
+	entries, err := os.ReadDir(links)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("delete layer %s: %w", layer, err)
+	}
+	for _, e := range entries {
+		link := filepath.Join(links, e.Name())
+		if target, err := os.Readlink(link); err == nil && target == filepath.Join("..", layer, "diff") {
+			if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return fmt.Errorf("delete layer %s: %w", layer, err)
+			}
+		}
+	}
+	return nil
 }
 
 // OrphanLayers lists layers of pod's that belong to no container: what a kill

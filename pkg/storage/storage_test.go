@@ -403,3 +403,25 @@ func TestUnknownDriver(t *testing.T) {
 		t.Errorf("made %v, %v", entries, err)
 	}
 }
+
+// A kill in the middle of the library's creation of a layer.
+func TestDropLink(t *testing.T) {
+	store := open(t, Options{})
+	gone := id(5)
+	links := filepath.Join(store.store.GraphRoot(), "overlay", "l")
+	if err := os.MkdirAll(links, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, layer := range map[string]string{"GONE": LayerID(gone), "STAYS": "another"} {
+		if err := os.Symlink(filepath.Join("..", layer, "diff"), filepath.Join(links, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := store.Delete(t.Context(), gone); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(links)
+	if err != nil || len(entries) != 1 || entries[0].Name() != "STAYS" {
+		t.Errorf("%v, %v", entries, err)
+	}
+}
