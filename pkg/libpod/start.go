@@ -203,7 +203,7 @@ func (e *Engine) spawn(ctx context.Context, c *state.Container, l *launch) error
 		ID: c.ID, Name: c.Name, RunDir: l.dir, Terminal: c.Spec.Process.Terminal, Stdin: c.Spec.Process.Stdin,
 		Log: log, ExitCommand: e.exitCommand(c.ID), PIDFile: c.Spec.PIDFile, ConmonPIDFile: c.Spec.ConmonPIDFile,
 		Timeout: c.Spec.Process.Timeout, NotifySocket: notify, PreserveFDs: c.Spec.Process.PreserveFDs, Restore: l.restore,
-		Stdio: e.streamsOf(c),
+		Stdio: e.streamsOf(c), NoNewKeyring: !e.newKeyring(),
 		Place: func(ctx context.Context, pid int) error {
 			if place != nil {
 				if err := place(ctx, pid); err != nil {
