@@ -90,7 +90,7 @@ func (e *Engine) finish(ctx context.Context, c *state.Container) error {
 // tearDown removes what a run made, as far as it is there: runtime, network,
 // mount. It is safe to repeat.
 func (e *Engine) tearDown(ctx context.Context, c *state.Container) error {
-	errs := []error{e.endHealth(ctx, c), e.unshareShm(c)}
+	errs := []error{e.endHealth(ctx, c)}
 	errs = append(errs, step.Do(ctx, "runtime.delete", func() error { return e.deleteProcess(ctx, c) }))
 	if c.Run != nil && len(c.Run.Poststop) > 0 {
 		_ = step.Do(ctx, "hooks.poststop", func() error { e.runPoststop(ctx, c); return nil })
@@ -99,7 +99,7 @@ func (e *Engine) tearDown(ctx context.Context, c *state.Container) error {
 	if s := &c.Spec.Spaces; s.Mapped() || s.User != "" {
 		errs = append(errs, step.Do(ctx, "root.hide", func() error { return ownmount.Unreach(c.ID) }))
 	}
-	if len(c.Spec.Storage.Mounts) > 0 || c.Spec.RootfsOption != "" {
+	if _, joins := joinsIPC(c); joins || len(c.Spec.Storage.Mounts) > 0 || c.Spec.RootfsOption != "" {
 		errs = append(errs, step.Do(ctx, "mounts.release", func() error { return e.dropOwnMounts(c.ID) }))
 	}
 	if c.Spec.Rootfs == "" {

@@ -2,7 +2,6 @@ package libpod
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,10 +23,12 @@ func joinsIPC(c *state.Container) (target string, ok bool) {
 	return strings.CutPrefix(c.Spec.Spaces.IPC, "container:")
 }
 
-func (e *Engine) shmPath(id string) string { return filepath.Join(e.paths.container(id), "shm") }
+// shmPath is among the mounts that end with the run: whoever removes the
+// container's directory undoes them first, or the other's files would go with it.
+func (e *Engine) shmPath(id string) string { return filepath.Join(string(e.ownMounts(id)), "shm") }
 
 // shareShm mounts the /dev/shm of the container whose IPC namespace is joined
-// beside the bundle, and binds that: POSIX shared memory is a file system, not
+// among pod's own mounts, and binds that: POSIX shared memory is a file system, not
 // part of the namespace.
 func (e *Engine) shareShm(ctx context.Context, c *state.Container, target string, l *launch) error {
 	other, err := e.running(ctx, target, "share the memory of")
@@ -49,20 +50,6 @@ func (e *Engine) shareShm(ctx context.Context, c *state.Container, target string
 		Source: path,
 	})
 	return nil
-}
-
-// unshareShm undoes shareShm, as far as it was done. It must come before the
-// directory around it is deleted, or the other container's files would be.
-func (e *Engine) unshareShm(c *state.Container) error {
-	if _, ok := joinsIPC(c); !ok {
-		return nil
-	}
-	path := e.shmPath(c.ID)
-	err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
-	if err == nil || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) {
-		return nil
-	}
-	return fmt.Errorf("unmount %s: %w", path, err)
 }
 
 // cloneShm copies the mount of a container's /dev/shm to path. The kernel binds
