@@ -16,6 +16,7 @@ import (
 	"go.podman.io/storage/pkg/reexec"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/boot"
+	"github.com/rootless-pod/pod/cmd/pod/app/build"
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/container"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
@@ -165,7 +166,7 @@ func newRoot(a *cli.App) *cobra.Command {
 	})
 	globalFlags(root, &a.Global)
 	for _, commands := range []func(*cli.App) (*cobra.Command, []*cobra.Command){
-		boot.Commands, container.Commands, generate.Commands, healthcheck.Commands, image.Commands, registry.Commands, system.Commands,
+		boot.Commands, build.Commands, container.Commands, generate.Commands, healthcheck.Commands, image.Commands, registry.Commands, system.Commands,
 	} {
 		group, aliases := commands(a)
 		if group != nil {

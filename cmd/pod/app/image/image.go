@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.podman.io/common/pkg/auth"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/build"
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image"
@@ -27,7 +28,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 			return fmt.Errorf("missing command '%s COMMAND': `%s --help` lists the commands", cmd.CommandPath(), cmd.CommandPath())
 		},
 	}
-	group.AddCommand(newDiff(a), newExists(a), newInspect(a), newPrune(a), newList(a, "list"), newRm(a, "rm"))
+	group.AddCommand(build.New(a), newDiff(a), newExists(a), newInspect(a), newPrune(a), newList(a, "list"), newRm(a, "rm"))
 	aliases := []*cobra.Command{newList(a, "images"), newRm(a, "rmi")}
 	for _, both := range []func(*cli.App) *cobra.Command{newImport, newLoad, newPull, newSave, newTag, newUntag} {
 		group.AddCommand(both(a))
