@@ -4,7 +4,6 @@ package build
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -62,7 +61,11 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 	if err != nil {
 		return err
 	}
-	opts.In, opts.Out, opts.Err, opts.ReportWriter = nil, a.Err, a.Err, a.Err
+	opts.Layers = f.layers.Layers
+	if f.squashAll {
+		opts.Squash, opts.Layers = true, false
+	}
+	opts.In, opts.Out, opts.Err = nil, a.Out, a.Err
 	if f.build.Stdin {
 		opts.In = a.In
 	}
@@ -76,9 +79,6 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 	}
 	if err != nil {
 		a.Warn("the event build of image %s was not recorded: %v", id, err)
-	}
-	if opts.IIDFile == "" && opts.IIDFileRaw == "" {
-		fmt.Fprintln(a.Out, id)
 	}
 	return nil
 }

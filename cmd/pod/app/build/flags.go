@@ -2,6 +2,7 @@ package build
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 
@@ -55,12 +56,12 @@ func (f *flags) add(cmd *cobra.Command) error {
 	if err := preset(cmd, "jobs", fmt.Sprint(runtime.NumCPU())); err != nil {
 		return err
 	}
-	for name, value := range map[string]string{"layers": "true", "force-rm": "true"} {
-		if err := preset(cmd, name, value); err != nil {
+	if os.Getenv("BUILDAH_LAYERS") == "" {
+		if err := preset(cmd, "layers", "true"); err != nil {
 			return err
 		}
 	}
-	return nil
+	return preset(cmd, "force-rm", "true")
 }
 
 // preset gives a flag another default.
