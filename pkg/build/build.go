@@ -5,7 +5,6 @@ package build
 
 import (
 	"context"
-	"fmt"
 
 	"go.podman.io/buildah/define"
 	"go.podman.io/buildah/imagebuildah"
@@ -37,7 +36,7 @@ func Run(ctx context.Context, images *image.Store, r Request) (string, error) {
 	opts.SystemContext.BigFilesTemporaryDir = sys.BigFilesTemporaryDir
 	id, _, err := imagebuildah.BuildDockerfiles(ctx, store, opts, r.Files...)
 	if err != nil {
-		return "", fmt.Errorf("building: %w", err)
+		return "", err //nolint:wrapcheck // it names the step
 	}
 	return id, nil
 }

@@ -5,9 +5,9 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 
 	"github.com/spf13/cobra"
-	buildahcli "go.podman.io/buildah/pkg/cli"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/pkg/build"
@@ -43,12 +43,15 @@ func New(a *cli.App) *cobra.Command {
 }
 
 func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []string) (err error) {
-	if f.squashAll && cmd.Flags().Changed("layers") {
-		return errors.New("cannot specify --squash-all with --layers: all layers become one")
+	if err := f.check(cmd.Flags()); err != nil {
+		return err
 	}
-	opts, files, remove, err := buildahcli.GenBuildOptions(cmd, args, buildahcli.BuildOptions{
-		LayerResults: &f.layers, BudResults: &f.build, UserNSResults: &f.userns, FromAndBudResults: &f.run, NameSpaceResults: &f.namespaces,
-	})
+	src, err := locate(args, f.build.File)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, src.close()) }()
+	opts, remove, err := f.options(ctx, a, cmd, src)
 	defer func() {
 		for _, path := range remove {
 			err = errors.Join(err, os.RemoveAll(path))
@@ -61,17 +64,9 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 	if err != nil {
 		return err
 	}
-	opts.Layers = f.layers.Layers
-	if f.squashAll {
-		opts.Squash, opts.Layers = true, false
-	}
-	opts.In, opts.Out, opts.Err = nil, a.Out, a.Err
-	if f.build.Stdin {
-		opts.In = a.In
-	}
-	id, err := build.Run(ctx, images, build.Request{Options: opts, Files: files})
+	id, err := build.Run(ctx, images, build.Request{Options: opts, Files: src.files})
 	if err != nil {
-		return err
+		return exitOf(err)
 	}
 	log, err := a.Events()
 	if err == nil {
@@ -81,4 +76,13 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 		a.Warn("the event build of image %s was not recorded: %v", id, err)
 	}
 	return nil
+}
+
+// exitOf ends pod as the failing RUN ended, which scripts ask for.
+func exitOf(err error) error {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() > 0 {
+		return &cli.Exit{Code: exit.ExitCode(), Err: err}
+	}
+	return err
 }

@@ -1,13 +1,19 @@
 package build
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
 	"slices"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"go.podman.io/buildah/define"
 	buildahcli "go.podman.io/buildah/pkg/cli"
+
+	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 )
 
 // flags is what `pod build` was told. The reference's flags and their meaning
@@ -62,6 +68,97 @@ func (f *flags) add(cmd *cobra.Command) error {
 		}
 	}
 	return preset(cmd, "force-rm", "true")
+}
+
+// check refuses what cannot be meant together.
+func (f *flags) check(fs *pflag.FlagSet) error {
+	if fs.Changed("squash-all") && fs.Changed("squash") {
+		return errors.New("cannot specify --squash-all with --squash")
+	}
+	return nil
+}
+
+// limits are the flags that need a cgroup of the step's own, with the controller
+// that each wants.
+var limits = map[string]string{
+	"cgroup-parent": "", "cpu-period": "cpu", "cpu-quota": "cpu", "cpu-shares": "cpu", "cpuset-cpus": "cpuset", "cpuset-mems": "cpuset",
+	"memory": "memory", "memory-swap": "memory",
+}
+
+// options makes buildah's options; the paths in remove go away after the build,
+// whether it worked or not.
+func (f *flags) options(ctx context.Context, a *cli.App, cmd *cobra.Command, src *source) (opts define.BuildOptions, remove []string, err error) {
+	logfile, err := f.logfile()
+	if err != nil {
+		return opts, nil, err
+	}
+	opts, _, remove, err = buildahcli.GenBuildOptions(cmd, []string{src.dir}, buildahcli.BuildOptions{
+		LayerResults: &f.layers, BudResults: &f.build, UserNSResults: &f.userns, FromAndBudResults: &f.run, NameSpaceResults: &f.namespaces,
+		Logwriter: logfile,
+	})
+	if err != nil {
+		return opts, remove, err //nolint:wrapcheck // it names the flag
+	}
+	opts.Layers = f.layers.Layers
+	// podman's --squash joins the new layers, which is buildah without layers;
+	// --squash-all joins those of the base too, which is buildah's --squash.
+	switch fs := cmd.Flags(); {
+	case fs.Changed("squash") && f.build.Squash:
+		opts.Squash, opts.Layers = false, false
+	case f.squashAll:
+		opts.Squash, opts.Layers = true, fs.Changed("layers") && f.layers.Layers
+	}
+	if logfile == nil {
+		opts.Out, opts.Err, opts.ReportWriter = a.Out, a.Err, a.Err
+	}
+	if f.build.Stdin {
+		opts.In = a.In
+	}
+	if a.Global.Runtime != "" {
+		opts.Runtime = a.Global.Runtime
+	}
+	for _, flag := range a.Global.RuntimeFlags {
+		opts.RuntimeArgs = append(opts.RuntimeArgs, "--"+flag)
+	}
+	return opts, remove, limit(ctx, a, cmd.Flags(), &opts)
+}
+
+// limit gives the steps a cgroup that can carry the limits asked for. Without one
+// the runtime would go on and limit nothing.
+func limit(ctx context.Context, a *cli.App, fs *pflag.FlagSet, opts *define.BuildOptions) error {
+	for name, controller := range limits {
+		if !fs.Changed(name) {
+			continue
+		}
+		engine, err := a.Engine(ctx)
+		if err != nil {
+			return err
+		}
+		info, err := engine.Info(ctx)
+		if err != nil {
+			return err
+		}
+		switch {
+		case info.CgroupManager == "":
+			return fmt.Errorf("--%s needs a cgroup: %s", name, info.Reduced)
+		case controller != "" && !slices.Contains(info.Controllers, controller):
+			return fmt.Errorf("--%s: the cgroup controller %s is not available: `pod doctor --check delegation` tells the remedy", name, controller)
+		case info.CgroupManager == "systemd" && !slices.Contains(opts.RuntimeArgs, "--systemd-cgroup"):
+			opts.RuntimeArgs = append(opts.RuntimeArgs, "--systemd-cgroup")
+		}
+	}
+	return nil
+}
+
+func (f *flags) logfile() (*os.File, error) {
+	if f.build.Logfile == "" {
+		return nil, nil //nolint:nilnil // none was asked for
+	}
+	file, err := os.OpenFile(f.build.Logfile, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("--logfile: %w", err)
+	}
+	return file, nil
 }
 
 // preset gives a flag another default.

@@ -29,7 +29,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		},
 	}
 	group.AddCommand(build.New(a), newDiff(a), newExists(a), newInspect(a), newPrune(a), newList(a, "list"), newRm(a, "rm"))
-	aliases := []*cobra.Command{newList(a, "images"), newRm(a, "rmi")}
+	aliases := []*cobra.Command{newBuildx(a), newList(a, "images"), newRm(a, "rmi")}
 	for _, both := range []func(*cli.App) *cobra.Command{newImport, newLoad, newPull, newSave, newTag, newUntag} {
 		group.AddCommand(both(a))
 		aliases = append(aliases, both(a))

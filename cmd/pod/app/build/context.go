@@ -1,0 +1,146 @@
+package build
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"go.podman.io/buildah/define"
+	"go.podman.io/storage/pkg/archive"
+	"go.podman.io/storage/pkg/chrootarchive"
+)
+
+// source is where a build reads: the directory of its context and the
+// Containerfiles.
+type source struct {
+	dir   string
+	files []string
+	// temporary is removed after the build; empty when nothing was brought.
+	temporary string
+}
+
+// stdinFile is what -f - reads.
+const stdinFile = "/dev/stdin"
+
+func (s *source) close() error {
+	if s.temporary == "" {
+		return nil
+	}
+	return os.RemoveAll(s.temporary)
+}
+
+// locate finds the context that args names and the Containerfiles of -f, and
+// brings what is not a directory of this host. On error nothing is left.
+func locate(args, files []string) (_ *source, err error) {
+	s := &source{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	for _, file := range files {
+		switch {
+		case file != "-":
+			s.files = append(s.files, file)
+		case len(args) == 0:
+			args = []string{"-"}
+		default:
+			s.files = append(s.files, stdinFile)
+		}
+	}
+	if err := s.bring(args); err != nil {
+		return nil, err
+	}
+	if info, err := os.Stat(s.dir); err != nil {
+		return nil, fmt.Errorf("context %s: %w", s.dir, errors.Unwrap(err))
+	} else if !info.IsDir() {
+		return nil, fmt.Errorf("context must be a directory: %q", s.dir)
+	}
+	if len(s.files) == 0 {
+		found, err := discover(s.dir)
+		if err != nil {
+			return nil, err
+		}
+		s.files = []string{found}
+	}
+	return s, nil
+}
+
+// bring sets the directory of the context: the one named, that of the first
+// local Containerfile, or a temporary one for an archive, a repository or stdin.
+func (s *source) bring(args []string) error {
+	if len(args) == 0 {
+		for i, file := range s.files {
+			if remote(file) {
+				continue
+			}
+			abs, err := filepath.Abs(file)
+			if err != nil {
+				return fmt.Errorf("Containerfile %s: %w", file, err)
+			}
+			s.files[i], s.dir = abs, filepath.Dir(abs)
+			return nil
+		}
+		return errors.New("no context directory and no Containerfile specified: name a directory, as in `pod build .`, or a file with -f")
+	}
+	temporary, sub, err := define.TempDirForURL("", "pod-build-", args[0])
+	if err != nil {
+		return fmt.Errorf("context %s: %w", args[0], err)
+	}
+	if temporary != "" {
+		s.temporary, s.dir = temporary, filepath.Join(temporary, sub)
+		return nil
+	}
+	if s.dir, err = filepath.Abs(args[0]); err != nil {
+		return fmt.Errorf("context %s: %w", args[0], err)
+	}
+	if info, err := os.Stat(s.dir); err == nil && info.Mode().IsRegular() && archive.IsArchivePath(s.dir) {
+		return s.unpack(s.dir)
+	}
+	return nil
+}
+
+// unpack makes the context of a local archive.
+func (s *source) unpack(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("context %s: %w", path, err)
+	}
+	defer f.Close() //nolint:errcheck // read only
+	if s.temporary, err = os.MkdirTemp("", "pod-build-"); err != nil {
+		return fmt.Errorf("context %s: %w", path, err)
+	}
+	s.dir = filepath.Join(s.temporary, "context")
+	if err := os.Mkdir(s.dir, 0o700); err != nil {
+		return fmt.Errorf("context %s: %w", path, err)
+	}
+	if err := chrootarchive.Untar(f, s.dir, nil); err != nil {
+		return fmt.Errorf("context %s: %w", path, err)
+	}
+	return nil
+}
+
+// discover looks for the Containerfile of a context.
+func discover(dir string) (string, error) {
+	for _, name := range []string{"Containerfile", "Dockerfile"} {
+		path := filepath.Join(dir, name)
+		info, err := os.Stat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			return "", fmt.Errorf("Containerfile: %w", err)
+		case info.IsDir():
+			return "", fmt.Errorf("containerfile: %q cannot be path to a directory", path)
+		}
+		return path, nil
+	}
+	return "", fmt.Errorf("no Containerfile or Dockerfile specified or found in context directory, %s: name one with -f: %w", dir, fs.ErrNotExist)
+}
+
+func remote(file string) bool {
+	return strings.HasPrefix(file, "http://") || strings.HasPrefix(file, "https://")
+}
