@@ -61,3 +61,35 @@ func unix(s string) (time.Time, bool) {
 	}
 	return time.Unix(seconds, nano), true
 }
+
+// Span reads a length of time as filters and the configuration have it: a Go
+// duration that may begin with weeks and days, as in 30d, 2w or 1d12h.
+func Span(s string) (time.Duration, error) {
+	rest, total := s, time.Duration(0)
+	for _, unit := range []struct {
+		mark string
+		long time.Duration
+	}{{"w", 7 * 24 * time.Hour}, {"d", 24 * time.Hour}} {
+		number, after, ok := strings.Cut(rest, unit.mark)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseUint(number, 10, 16)
+		if err != nil {
+			return 0, spanError(s)
+		}
+		total, rest = total+time.Duration(n)*unit.long, after //nolint:gosec // 16 bits
+	}
+	if rest == "" && s != "" {
+		return total, nil
+	}
+	d, err := time.ParseDuration(rest)
+	if err != nil || d < 0 {
+		return 0, spanError(s)
+	}
+	return total + d, nil
+}
+
+func spanError(s string) error {
+	return fmt.Errorf("%q is no length of time: write a number and a unit, as in 30d, 2w, 12h or 1d12h", s)
+}

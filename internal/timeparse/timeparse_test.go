@@ -44,3 +44,19 @@ func TestParse(t *testing.T) {
 		}
 	}
 }
+
+func TestSpan(t *testing.T) {
+	day := 24 * time.Hour
+	for in, want := range map[string]time.Duration{
+		"30d": 30 * day, "2w": 14 * day, "1w2d": 9 * day, "1d12h": 36 * time.Hour, "90m": 90 * time.Minute, "0s": 0, "1.5h": 90 * time.Minute,
+	} {
+		if got, err := Span(in); err != nil || got != want {
+			t.Errorf("Span(%q) = %v, %v; want %v", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"", "d", "30", "-3h", "-3d", "3d2w", "1.5d", "99999999d", "30 d", "x"} {
+		if got, err := Span(in); err == nil {
+			t.Errorf("Span(%q) = %v, want an error", in, got)
+		}
+	}
+}

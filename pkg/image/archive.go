@@ -63,12 +63,14 @@ func (s *Store) Load(ctx context.Context, path string, opts LoadOptions) ([]stri
 			return nil, &Error{Name: path, Reason: "invalid " + transport + " reference", Err: err}
 		}
 		names, err := lib.LoadReference(ctx, ref, load)
+		s.markNames(names)
 		return names, explain(path, err)
 	}
 	if _, err := os.Stat(path); err != nil {
 		return nil, explain(path, err)
 	}
 	names, err := lib.Load(ctx, path, load)
+	s.markNames(names)
 	if err != nil && strings.Contains(err.Error(), "payload does not match any of the supported image formats") {
 		return nil, &Error{Name: path, Reason: "no image archive: " + loadReason(path, err), Err: err}
 	}
@@ -262,7 +264,9 @@ func (s *Store) Import(ctx context.Context, path string, opts ImportOptions) (st
 	if err != nil {
 		return "", explain(path, err)
 	}
-	return strings.TrimPrefix(id, "sha256:"), nil
+	id = strings.TrimPrefix(id, "sha256:")
+	s.MarkUsed(id)
+	return id, nil
 }
 
 // ImportReader is Import of a stream.

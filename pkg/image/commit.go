@@ -211,6 +211,7 @@ func (s *Store) Commit(ctx context.Context, layer *Layer, o *CommitOptions) (str
 	if err != nil {
 		return "", errors.Join(explain("commit", err), lib.store.DeleteLayer(context.WithoutCancel(ctx), o.LayerID))
 	}
+	s.MarkUsed(docs.id)
 	return docs.id, nil
 }
 

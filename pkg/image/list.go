@@ -37,6 +37,8 @@ type Summary struct {
 	Created      time.Time
 	// Size counts layers that others share too.
 	Size int64
+	// LastUsed is when pod last used it.
+	LastUsed time.Time
 	// Containers is how many containers are made of it.
 	Containers int
 	ReadOnly   bool
@@ -79,6 +81,9 @@ func (s *Store) List(ctx context.Context, opts ListOptions) ([]Summary, error) {
 			return nil, err
 		}
 		sum.Size, sum.Containers = sizes[sum.ID], len(users[sum.ID])
+		if opts.Details {
+			sum.LastUsed = s.LastUsed(sum.ID, sum.Created)
+		}
 		out = append(out, sum)
 	}
 	return out, nil

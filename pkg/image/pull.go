@@ -68,6 +68,9 @@ func (s *Store) Ensure(ctx context.Context, name string, opts PullOptions) (spec
 	}
 	if opts.Policy != PolicyAlways && opts.Policy != PolicyNewer && opts.plainPlatform() {
 		config, err := s.Resolve(ctx, name)
+		if err == nil {
+			s.MarkUsed(config.ID)
+		}
 		if err == nil || !errors.Is(err, ErrNoImage) {
 			return config, err
 		}
@@ -79,6 +82,7 @@ func (s *Store) Ensure(ctx context.Context, name string, opts PullOptions) (spec
 	if len(pulled) == 0 {
 		return specgen.ImageConfig{}, &Error{Name: name, Reason: "nothing was pulled"}
 	}
+	s.MarkUsed(pulled[0].ID)
 	config, err := s.Resolve(ctx, pulled[0].ID)
 	if full, ok := s.fullName(ctx, name, pulled[0]); err == nil && ok {
 		config.Name = full
@@ -135,6 +139,7 @@ func (s *Store) Pull(ctx context.Context, name string, opts PullOptions) ([]Pull
 	}
 	out := make([]Pulled, 0, len(images))
 	for _, img := range images {
+		s.MarkUsed(img.ID())
 		out = append(out, Pulled{ID: img.ID(), Names: img.Names()})
 	}
 	return out, nil

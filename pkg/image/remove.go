@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"go.podman.io/common/libimage"
 )
@@ -42,6 +43,7 @@ func (s *Store) Remove(ctx context.Context, names []string, opts RemoveOptions) 
 	if err != nil {
 		return nil, []error{err}
 	}
+	defer s.forgetUses()
 	if opts.All {
 		return s.removeAll(ctx, lib, opts)
 	}
@@ -172,6 +174,8 @@ type PruneOptions struct {
 	All bool
 	// Filters are those of List: label and until.
 	Filters []string
+	// UnusedFor spares images that were used since; nil spares none.
+	UnusedFor *time.Duration
 	// External, if not nil, says whether a container is another tool's: such a
 	// container goes with its image.
 	External func(container string) (bool, error)
@@ -195,9 +199,7 @@ func (s *Store) Prune(ctx context.Context, opts PruneOptions) ([]Removed, []erro
 	var all []Removed
 	for {
 		// Removing an image can leave its parent dangling.
-		got, failed := lib.RemoveImages(ctx, nil, &libimage.RemoveImagesOptions{
-			Filters: filters, WithSize: true, ExternalContainers: opts.External != nil, IsExternalContainerFunc: opts.External,
-		})
+		got, failed := s.pruneRound(ctx, lib, filters, opts)
 		progress := false
 		for _, r := range reports(got) {
 			if r.Deleted || len(r.Untagged) > 0 {
@@ -213,9 +215,38 @@ func (s *Store) Prune(ctx context.Context, opts PruneOptions) ([]Removed, []erro
 			}
 		}
 		if !progress || len(errs) > 0 {
+			s.forgetUses()
 			return all, errs
 		}
 	}
+}
+
+// pruneRound removes the images that the filters select, once.
+func (s *Store) pruneRound(ctx context.Context, lib *library, filters []string, opts PruneOptions) ([]*libimage.RemoveImageReport, []error) {
+	remove := &libimage.RemoveImagesOptions{
+		Filters: filters, WithSize: true, ExternalContainers: opts.External != nil, IsExternalContainerFunc: opts.External,
+	}
+	if opts.UnusedFor == nil {
+		return lib.RemoveImages(ctx, nil, remove)
+	}
+	list := &libimage.ListImagesOptions{Filters: filters, IsExternalContainerFunc: opts.External}
+	images, err := lib.ListImages(ctx, list)
+	if err != nil {
+		return nil, []error{explainFilter(err)}
+	}
+	// Its parents may have been used since: they are asked themselves.
+	remove.NoPrune = true
+	var all []*libimage.RemoveImageReport
+	var errs []error
+	for _, img := range images {
+		if !s.unusedSince(img.StorageImage(), *opts.UnusedFor) {
+			continue
+		}
+		remove.Filters = append(slices.Clone(filters), "id="+img.ID())
+		got, failed := lib.RemoveImages(ctx, nil, remove)
+		all, errs = append(all, got...), append(errs, failed...)
+	}
+	return all, errs
 }
 
 // tagged finds an image, or a list of images, whose names are to change.
@@ -245,6 +276,7 @@ func (s *Store) Tag(ctx context.Context, name string, names ...string) error {
 			return explain(more, err)
 		}
 	}
+	s.MarkUsed(img.ID())
 	return nil
 }
 

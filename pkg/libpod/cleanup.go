@@ -189,6 +189,7 @@ func (e *Engine) endNetwork(ctx context.Context, c *state.Container) error {
 // The record goes last, so that a kill in between leaves a row that says so.
 func (e *Engine) destroy(ctx context.Context, c *state.Container, volumes bool) error {
 	e.dropRestart(ctx, c)
+	until := usedUntil(c)
 	c.Run = &state.Run{Phase: state.PhaseRemoving, Owner: process.Self(), Volumes: volumes}
 	if err := step.Do(ctx, "state.removing", func() error { return e.state.SetRun(ctx, c.ID, c.Run) }); err != nil {
 		return err
@@ -213,6 +214,7 @@ func (e *Engine) destroy(ctx context.Context, c *state.Container, volumes bool) 
 			return err
 		}
 	}
+	e.markUsed(c, until)
 	if err := step.Do(ctx, "state.remove", func() error { return e.state.Remove(ctx, c.ID) }); err != nil {
 		return err
 	}

@@ -101,6 +101,12 @@ func (e *Engine) filter(ctx context.Context, key, value string) (predicate, erro
 			return nil, err
 		}
 		return func(c *state.Container) bool { return c.Created.Before(at) }, nil
+	case "unused-for":
+		span, err := timeparse.Span(value)
+		if err != nil {
+			return nil, fmt.Errorf("filter unused-for: %w", err)
+		}
+		return func(c *state.Container) bool { return !isLive(e.status(c)) && time.Since(lastActive(c)) >= span }, nil
 	case "volume":
 		return byVolume(value), nil
 	case "network":
@@ -114,7 +120,15 @@ func (e *Engine) filter(ctx context.Context, key, value string) (predicate, erro
 	case "health":
 		return func(c *state.Container) bool { return string(e.healthStatus(c)) == value }, nil
 	}
-	return nil, fmt.Errorf("%s is an invalid filter: use ancestor, annotation, before, command, exited, health, id, label, name, network, pod, restart-policy, should-start-on-boot, since, status, until or volume", key)
+	return nil, fmt.Errorf("%s is an invalid filter: use ancestor, annotation, before, command, exited, health, id, label, name, network, pod, restart-policy, should-start-on-boot, since, status, until, unused-for or volume", key)
+}
+
+// lastActive is when a container that is at rest did something last.
+func lastActive(c *state.Container) time.Time {
+	if c.Last != nil {
+		return c.Last.FinishedAt
+	}
+	return c.Created
 }
 
 func byPattern(key, value string, of func(*state.Container) string) (predicate, error) {

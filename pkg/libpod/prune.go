@@ -16,13 +16,13 @@ type Pruned struct {
 }
 
 // PruneContainers removes the containers that do not run and match the filters
-// (label, label!, annotation, until).
+// (label, label!, annotation, until, unused-for).
 func (e *Engine) PruneContainers(ctx context.Context, filters []string) ([]Pruned, error) {
 	for _, f := range filters {
 		switch key, _, _ := strings.Cut(f, "="); key {
-		case "label", "label!", "annotation", "annotation!", "until":
+		case "label", "label!", "annotation", "annotation!", "until", "unused-for":
 		default:
-			return nil, fmt.Errorf("%s is an invalid filter for prune: use annotation, label or until", key)
+			return nil, fmt.Errorf("%s is an invalid filter for prune: use annotation, label, until or unused-for", key)
 		}
 	}
 	if err := e.Reconcile(ctx, false); err != nil {
@@ -66,16 +66,20 @@ func (e *Engine) PruneContainers(ctx context.Context, filters []string) ([]Prune
 	return pruned, errors.Join(errs...)
 }
 
-// PruneVolumes removes the volumes that no container uses; without all only
-// anonymous ones.
-func (e *Engine) PruneVolumes(ctx context.Context, all bool) ([]Pruned, error) {
+// PruneVolumes removes the volumes that no container uses and that match the
+// filters (label, label!, until, unused-for); without all only anonymous ones.
+func (e *Engine) PruneVolumes(ctx context.Context, all bool, filters []string) ([]Pruned, error) {
+	match, err := e.volumeMatcher(filters)
+	if err != nil {
+		return nil, err
+	}
 	volumes, err := e.state.Volumes(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var pruned []Pruned
 	for _, v := range volumes {
-		if !all && !v.Anonymous {
+		if (!all && !v.Anonymous) || !match(v) {
 			continue
 		}
 		users, err := e.state.VolumeUsers(ctx, v.Name)
@@ -85,7 +89,7 @@ func (e *Engine) PruneVolumes(ctx context.Context, all bool) ([]Pruned, error) {
 		if len(users) > 0 {
 			continue
 		}
-		p := Pruned{ID: v.Name, Size: dirSize(e.volumeDir(v.Name))}
+		p := Pruned{ID: v.Name, Size: DirSize(e.volumeDir(v.Name))}
 		var absent state.ErrNoVolume
 		if err := e.dropVolume(ctx, v.Name); err != nil && !errors.As(err, &absent) {
 			return pruned, err

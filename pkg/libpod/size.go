@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dirSize is what a tree takes on disk, in bytes; files with several names
+// DirSize is what a tree takes on disk, in bytes; files with several names
 // count once.
-func dirSize(dir string) int64 {
+func DirSize(dir string) int64 {
 	var size int64
 	seen := map[uint64]bool{}
 	_ = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {

@@ -140,6 +140,7 @@ func (e *Engine) makeVolumes(ctx context.Context, c *state.Container) error {
 			continue
 		}
 		if _, err := e.state.Volume(ctx, m.Source); err == nil {
+			e.markVolume(m.Source, time.Now())
 			continue
 		}
 		var exists state.ErrVolumeInUse

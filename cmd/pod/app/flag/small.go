@@ -2,8 +2,12 @@ package flag
 
 import (
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/rootless-pod/pod/internal/timeparse"
 )
 
 // defaultDetachKeys is the field's sequence.
@@ -49,4 +53,27 @@ func DiffFormat(fs *pflag.FlagSet, to *string) {
 		*to = s
 		return nil
 	})
+}
+
+// PruneFilters checks the filters of a prune, and takes unused-for=SPAN out of
+// them: label and until are left to others. Of several spans the shortest holds.
+func PruneFilters(filters []string) (rest []string, unusedFor *time.Duration, err error) {
+	for _, f := range filters {
+		key, value, ok := strings.Cut(f, "=")
+		switch {
+		case ok && (key == "label" || key == "label!" || key == "until"):
+			rest = append(rest, f)
+		case ok && key == "unused-for":
+			span, err := timeparse.Span(value)
+			if err != nil {
+				return nil, nil, fmt.Errorf("filter unused-for: %w", err)
+			}
+			if unusedFor == nil || span < *unusedFor {
+				unusedFor = &span
+			}
+		default:
+			return nil, nil, fmt.Errorf("%q is an invalid filter: prune knows label=KEY[=VALUE], label!=…, until=TIME and unused-for=SPAN (as in 30d)", f)
+		}
+	}
+	return rest, unusedFor, nil
 }

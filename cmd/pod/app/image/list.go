@@ -90,7 +90,7 @@ func runList(ctx context.Context, a *cli.App, opts *listOptions, args []string) 
 	out := output.Options{
 		Format: opts.format, DefaultTable: opts.columns(), NoHeading: opts.noHeading, Quiet: opts.quiet,
 		Headers: map[string]string{
-			"ID": "IMAGE ID", "CreatedSince": "CREATED", "Os": "OS", "ParentId": "PARENT ID",
+			"ID": "IMAGE ID", "CreatedSince": "CREATED", "LastUsed": "LAST USED", "Os": "OS", "ParentId": "PARENT ID",
 		},
 	}
 	if output.IsJSON(opts.format) {
@@ -121,6 +121,7 @@ type row struct {
 	Size, VirtualSize            string
 	SharedSize                   int64
 	Containers                   int
+	LastUsed                     string
 	Dangling, ReadOnly           bool
 	IsDangling, IsReadOnly       bool
 	IsManifestList               bool
@@ -152,7 +153,7 @@ func rowsOf(img *image.Summary, full bool) []row {
 		rows = append(rows, row{
 			Repository: repository, Tag: tag, ID: id, Digest: img.Digest, Created: since, CreatedSince: since,
 			CreatedAt: at, CreatedTime: at, Size: output.Size(img.Size), VirtualSize: output.Size(img.Size),
-			Containers: img.Containers, Dangling: img.Dangling, IsDangling: img.Dangling,
+			LastUsed: output.Ago(img.LastUsed), Containers: img.Containers, Dangling: img.Dangling, IsDangling: img.Dangling,
 			ReadOnly: img.ReadOnly, IsReadOnly: img.ReadOnly, IsManifestList: img.List, Labels: img.Labels,
 			Names: img.Names, RepoTags: img.Names, RepoDigests: img.RepoDigests, History: history,
 			Os: img.OS, Arch: img.Arch, ParentId: img.ParentID, summary: img,
@@ -199,6 +200,7 @@ type document struct {
 	OS             string            `json:"Os,omitempty"`
 	Created        int64             `json:"Created"`
 	CreatedAt      string            `json:"CreatedAt"`
+	LastUsed       string            `json:"LastUsed"`
 	Repository     string            `json:"Repository,omitempty"`
 	Tag            string            `json:"Tag,omitempty"`
 }
@@ -212,6 +214,7 @@ func documents(rows []row) []document {
 			Labels: s.Labels, Containers: s.Containers, ReadOnly: s.ReadOnly, Dangling: s.Dangling, Arch: s.Arch,
 			Digest: s.Digest, History: s.NamesHistory, IsManifestList: s.List, Names: s.Names, OS: s.OS,
 			Created: s.Created.Unix(), CreatedAt: s.Created.UTC().Format(time.RFC3339),
+			LastUsed: s.LastUsed.UTC().Format(time.RFC3339),
 		}
 		if len(s.Names) > 0 {
 			doc.Repository, doc.Tag = r.Repository, r.Tag

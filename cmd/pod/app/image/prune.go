@@ -27,7 +27,7 @@ func newPrune(a *cli.App) *cobra.Command {
 		Use:     "prune [options]",
 		Short:   "Remove unused images",
 		Long:    "Remove dangling images: those without a name on which nothing is built. With --all also named ones that no container uses.",
-		Example: "  pod image prune --force\n  pod image prune --all --filter until=24h",
+		Example: "  pod image prune --force\n  pod image prune --all --filter unused-for=30d",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runPrune(cmd.Context(), a, opts)
@@ -35,7 +35,7 @@ func newPrune(a *cli.App) *cobra.Command {
 	}
 	fs := cmd.Flags()
 	flag.All(fs, &opts.All, "a", "Remove all images not in use by containers, not just dangling ones")
-	fs.StringArrayVar(&opts.Filters, "filter", nil, "Provide filter values (e.g. 'label=<key>=<value>')")
+	fs.StringArrayVar(&opts.Filters, "filter", nil, "Provide filter values (e.g. 'label=<key>=<value>', 'until=24h', 'unused-for=30d')")
 	fs.BoolVarP(&opts.force, "force", "f", false, "Do not prompt for confirmation")
 	fs.BoolVar(&opts.buildCache, "build-cache", false, "Remove the cache of builds too (--mount=type=cache)")
 	fs.BoolVar(&opts.external, "external", false, "Remove images even when other tools' containers, such as those of builds, use them")
@@ -43,10 +43,9 @@ func newPrune(a *cli.App) *cobra.Command {
 }
 
 func runPrune(ctx context.Context, a *cli.App, opts *pruneOptions) error {
-	for _, filter := range opts.Filters {
-		if key, _, ok := strings.Cut(strings.Replace(filter, "!=", "=", 1), "="); !ok || key != "label" && key != "until" {
-			return fmt.Errorf("invalid filter %q: prune knows label=KEY[=VALUE], label!=… and until=TIME", filter)
-		}
+	var err error
+	if opts.Filters, opts.UnusedFor, err = flag.PruneFilters(opts.Filters); err != nil {
+		return err
 	}
 	if !opts.force {
 		what := "all dangling images"

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/cmd/pod/app/flag"
 	"github.com/rootless-pod/pod/cmd/pod/app/output"
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image"
@@ -18,6 +20,9 @@ import (
 type pruneOptions struct {
 	all, force, volumes, build, external bool
 	filters                              []string
+	// imageFilters are the filters without unused-for.
+	imageFilters []string
+	unusedFor    *time.Duration
 }
 
 func newPrune(a *cli.App) *cobra.Command {
@@ -26,13 +31,13 @@ func newPrune(a *cli.App) *cobra.Command {
 		Use: "prune [options]", Short: "Remove unused data",
 		Long: "Remove stopped containers and images without a name that nothing uses; with --all every image\n" +
 			"that no container uses, with --volumes the volumes that no container uses.",
-		Example: "  pod system prune\n  pod system prune --all --force --volumes",
+		Example: "  pod system prune\n  pod system prune --all --force --volumes\n  pod system prune --all --filter unused-for=30d",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runPrune(cmd.Context(), a, o) },
 	}
 	fs := cmd.Flags()
 	fs.BoolVarP(&o.all, "all", "a", false, "Remove all unused data")
-	fs.StringArrayVar(&o.filters, "filter", nil, "Provide filter values (e.g. 'label=<key>=<value>', 'until=24h')")
+	fs.StringArrayVar(&o.filters, "filter", nil, "Provide filter values (e.g. 'label=<key>=<value>', 'until=24h', 'unused-for=30d')")
 	fs.BoolVarP(&o.force, "force", "f", false, "Do not prompt for confirmation")
 	fs.BoolVar(&o.volumes, "volumes", false, "Prune volumes")
 	fs.BoolVar(&o.build, "build", false, "Remove containers that builds left")
@@ -42,14 +47,9 @@ func newPrune(a *cli.App) *cobra.Command {
 
 // check refuses what does not go together.
 func (o *pruneOptions) check() error {
-	for _, f := range o.filters {
-		key, _, _ := strings.Cut(f, "=")
-		if key != "label" && key != "label!" && key != "until" {
-			return fmt.Errorf("%q is an invalid filter: the keys are label and until", f)
-		}
-	}
-	if o.volumes && len(o.filters) > 0 {
-		return fmt.Errorf("--volumes with --filter is not supported yet: prune them one after the other")
+	var err error
+	if o.imageFilters, o.unusedFor, err = flag.PruneFilters(o.filters); err != nil {
+		return err
 	}
 	if o.external && (o.all || o.volumes || o.build || len(o.filters) > 0) {
 		return errors.New("system prune --external cannot be combined with other options")
@@ -88,7 +88,7 @@ func runPrune(ctx context.Context, a *cli.App, o pruneOptions) error {
 	}
 	report(a, "Deleted Containers", gone)
 	if o.volumes {
-		volumes, err := e.PruneVolumes(ctx, true)
+		volumes, err := e.PruneVolumes(ctx, true, o.filters)
 		if err != nil {
 			failed = append(failed, err)
 		}
@@ -98,7 +98,7 @@ func runPrune(ctx context.Context, a *cli.App, o pruneOptions) error {
 		}
 		report(a, "Deleted Volumes", gone)
 	}
-	removed, errs := images.Prune(ctx, image.PruneOptions{All: o.all, Filters: o.filters})
+	removed, errs := images.Prune(ctx, image.PruneOptions{All: o.all, Filters: o.imageFilters, UnusedFor: o.unusedFor})
 	failed = append(failed, errs...)
 	gone = nil
 	var untagged []string

@@ -137,7 +137,7 @@ func TestCheckStoreAndWipe(t *testing.T) {
 }
 
 func TestPruneRefusesFilters(t *testing.T) {
-	for _, o := range []pruneOptions{{filters: []string{"x=y"}, force: true}, {filters: []string{"label=a"}, volumes: true, force: true}} {
+	for _, o := range []pruneOptions{{filters: []string{"x=y"}, force: true}, {filters: []string{"unused-for=soon"}, force: true}, {external: true, volumes: true, force: true}} {
 		if err := runPrune(t.Context(), &cli.App{}, o); err == nil {
 			t.Errorf("%+v is accepted", o)
 		}
