@@ -151,7 +151,7 @@ func push(t *testing.T, ref string, img v1.Image) {
 
 func plainHTTP() PullOptions {
 	verify, retry := false, uint(0)
-	return PullOptions{TLSVerify: &verify, Retry: &retry, Policy: PolicyAlways}
+	return PullOptions{Access: Access{TLSVerify: &verify, Retry: &retry}, Policy: PolicyAlways}
 }
 
 func idOf(t *testing.T, img v1.Image) string {

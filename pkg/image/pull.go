@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/containers/ocicrypt/helpers"
 	"go.podman.io/common/libimage"
@@ -16,7 +15,6 @@ import (
 	"go.podman.io/image/v5/pkg/shortnames"
 	"go.podman.io/image/v5/pkg/sysregistriesv2"
 	"go.podman.io/image/v5/transports/alltransports"
-	"go.podman.io/image/v5/types"
 
 	"github.com/rootless-pod/pod/pkg/specgen"
 )
@@ -37,22 +35,13 @@ type PullOptions struct {
 	Platform, OS, Arch, Variant string
 	// AllTags pulls every tag of the repository.
 	AllTags bool
-	// Creds are USER[:PASSWORD] for the registry.
-	Creds string
-	// TLSVerify nil leaves it to registries.conf.
-	TLSVerify *bool
-	// Authfile, CertDir and SignaturePolicy replace those of the Store.
-	Authfile, CertDir, SignaturePolicy string
+	Access
 	// DecryptionKeys are KEY[:PASSPHRASE] of an encrypted image.
 	DecryptionKeys []string
 	// Quiet writes no progress; else it goes to Progress, as bars when that is
 	// a terminal.
 	Quiet    bool
 	Progress io.Writer
-	// Retry bounds retries after network errors; nil is the configured number.
-	Retry *uint
-	// RetryDelay is the first pause; zero is the configured one.
-	RetryDelay time.Duration
 }
 
 // Pulled is an image that Pull brought or found.
@@ -128,7 +117,7 @@ func (s *Store) Pull(ctx context.Context, name string, opts PullOptions) ([]Pull
 	if err != nil {
 		return nil, explain(name, err)
 	}
-	images, err := pullPatiently(ctx, opts, func() ([]*libimage.Image, error) {
+	images, err := patiently(ctx, opts.Access, func() ([]*libimage.Image, error) {
 		if opts.AllTags {
 			return lib.pullTags(ctx, target, policy, pullOptions)
 		}
@@ -178,20 +167,9 @@ func (o PullOptions) library() (*libimage.PullOptions, error) {
 			out.Variant = parts[2]
 		}
 	}
-	out.AuthFilePath, out.CertDirPath, out.SignaturePolicyPath = o.Authfile, o.CertDir, o.SignaturePolicy
-	out.Credentials = o.Creds
-	if o.TLSVerify != nil {
-		out.InsecureSkipTLSVerify = types.NewOptionalBool(!*o.TLSVerify)
-	}
+	o.fill(&out.CopyOptions)
 	if !o.Quiet {
 		out.Writer = o.Progress
-	}
-	out.MaxRetries = o.Retry
-	if o.Retry == nil {
-		out.MaxRetries = new(uint) // pullPatiently does it
-	}
-	if o.RetryDelay > 0 {
-		out.RetryDelay = &o.RetryDelay
 	}
 	if len(o.DecryptionKeys) > 0 {
 		keys, err := helpers.CreateCryptoConfig(nil, o.DecryptionKeys)
@@ -257,11 +235,5 @@ func (s *Store) explainPull(name string, opts PullOptions, err error) error {
 			return &Error{Name: name, Reason: statErr.Error(), Err: err}
 		}
 	}
-	out := explain(name, err)
-	var plain *Error
-	if errors.As(out, &plain) && plain.kind == kindAuth && opts.Creds != "" {
-		plain.Reason = "the registry refused the credentials of --creds: invalid username/password"
-		plain.Hint = ""
-	}
-	return out
+	return opts.explain(name, err)
 }

@@ -7,7 +7,6 @@ import (
 	"syscall"
 	"time"
 
-	"go.podman.io/common/libimage"
 	"go.podman.io/common/pkg/retry"
 )
 
@@ -17,21 +16,21 @@ const (
 	defaultRetryDelay = time.Second
 )
 
-// pullPatiently pulls again after errors that are likely to pass. The library
-// would do so too, but waits for registries that are not there.
-func pullPatiently(ctx context.Context, opts PullOptions, pull func() ([]*libimage.Image, error)) ([]*libimage.Image, error) {
-	delay := opts.RetryDelay
+// patiently does something at a registry again after errors that are likely to
+// pass. The library would do so too, but waits for registries that are not there.
+func patiently[T any](ctx context.Context, access Access, do func() (T, error)) (T, error) {
+	delay := access.RetryDelay
 	if delay == 0 {
 		delay = defaultRetryDelay
 	}
 	for attempt := 0; ; attempt++ {
-		images, err := pull()
-		if err == nil || opts.Retry != nil || attempt == defaultRetries || !passing(err) {
-			return images, err
+		out, err := do()
+		if err == nil || access.Retry != nil || attempt == defaultRetries || !passing(err) {
+			return out, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, err
+			return out, err
 		case <-time.After(delay << attempt):
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"go.podman.io/common/libimage"
 	"go.podman.io/image/v5/docker"
 )
 
@@ -38,22 +37,22 @@ func TestPassing(t *testing.T) {
 	}
 }
 
-func TestPullPatiently(t *testing.T) {
+func TestPatiently(t *testing.T) {
 	reset := &net.OpError{Op: "read", Err: syscall.ECONNRESET}
 	none := uint(0)
 	for name, test := range map[string]struct {
-		opts PullOptions
+		opts Access
 		err  error
 		want int
 	}{
-		"passing":          {PullOptions{RetryDelay: time.Nanosecond}, reset, 1 + defaultRetries},
-		"lasting":          {PullOptions{RetryDelay: time.Nanosecond}, syscall.ECONNREFUSED, 1},
-		"the user's count": {PullOptions{Retry: &none}, reset, 1},
-		"none":             {PullOptions{}, nil, 1},
+		"passing":          {Access{RetryDelay: time.Nanosecond}, reset, 1 + defaultRetries},
+		"lasting":          {Access{RetryDelay: time.Nanosecond}, syscall.ECONNREFUSED, 1},
+		"the user's count": {Access{Retry: &none}, reset, 1},
+		"none":             {Access{}, nil, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			calls := 0
-			_, err := pullPatiently(t.Context(), test.opts, func() ([]*libimage.Image, error) { calls++; return nil, test.err })
+			_, err := patiently(t.Context(), test.opts, func() (int, error) { calls++; return calls, test.err })
 			if !errors.Is(err, test.err) || calls != test.want {
 				t.Errorf("%d calls, %v", calls, err)
 			}

@@ -164,8 +164,10 @@ func describe(ctx context.Context, a *cli.App, spec *specgen.Container, create *
 
 func pullOptions(a *cli.App, c *flag.CreateOptions) (image.PullOptions, error) {
 	p := image.PullOptions{
-		Policy: c.Pull, Platform: c.Platform, Creds: c.Creds, Authfile: c.Authfile, CertDir: c.CertDir,
-		TLSVerify: c.TLSVerify, Quiet: c.Quiet, Retry: c.Retry, DecryptionKeys: c.DecryptionKeys, SignaturePolicy: c.SignaturePolicy,
+		Policy: c.Pull, Platform: c.Platform, Quiet: c.Quiet, DecryptionKeys: c.DecryptionKeys,
+		Access: image.Access{
+			Creds: c.Creds, Authfile: c.Authfile, CertDir: c.CertDir, TLSVerify: c.TLSVerify, Retry: c.Retry, SignaturePolicy: c.SignaturePolicy,
+		},
 	}
 	if c.RetryDelay != "" {
 		delay, err := time.ParseDuration(c.RetryDelay)

@@ -113,7 +113,8 @@ func (o *runlabelOptions) image(ctx context.Context, a *cli.App, fs *pflag.FlagS
 	if err != nil {
 		return specgen.ImageConfig{}, err
 	}
-	pull := image.PullOptions{Authfile: o.authfile, CertDir: o.certDir, Creds: o.creds, SignaturePolicy: o.policy, Quiet: o.quiet, Policy: "missing"}
+	access := image.Access{Authfile: o.authfile, CertDir: o.certDir, Creds: o.creds, SignaturePolicy: o.policy}
+	pull := image.PullOptions{Access: access, Quiet: o.quiet, Policy: "missing"}
 	if fs.Changed("tls-verify") {
 		pull.TLSVerify = &o.tlsVerify
 	}

@@ -114,7 +114,7 @@ func Create(fs *pflag.FlagSet, c *specgen.Container) *CreateOptions {
 	network(fs, &c.Network, o)
 	storage(fs, &c.Storage)
 	logging(fs, &c.Log)
-	image(fs, o)
+	imageAccess(fs, o)
 	more(fs, c, o)
 	o.health = Health(fs, &c.Health)
 	Unsupported(fs,
@@ -283,7 +283,7 @@ func logging(fs *pflag.FlagSet, l *specgen.Log) {
 	})
 }
 
-func image(fs *pflag.FlagSet, o *CreateOptions) {
+func imageAccess(fs *pflag.FlagSet, o *CreateOptions) {
 	parsed(fs, "pull", "missing", "Pull image policy: always, missing, never or newer", func(s string) error {
 		switch s {
 		case "always", "missing", "never", "newer":

@@ -7,11 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
-	"go.podman.io/common/pkg/auth"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/build"
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -30,7 +27,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 	}
 	group.AddCommand(build.New(a), newDiff(a), newExists(a), newInspect(a), newPrune(a), newList(a, "list"), newRm(a, "rm"))
 	aliases := []*cobra.Command{newBuildx(a), newList(a, "images"), newRm(a, "rmi")}
-	for _, both := range []func(*cli.App) *cobra.Command{newImport, newLoad, newPull, newSave, newTag, newUntag} {
+	for _, both := range []func(*cli.App) *cobra.Command{newImport, newLoad, newPull, newPush, newSave, newTag, newUntag} {
 		group.AddCommand(both(a))
 		aliases = append(aliases, both(a))
 	}
@@ -56,52 +53,6 @@ func recordNamed(ctx context.Context, a *cli.App, images *image.Store, status ev
 		id = config.ID
 	}
 	record(a, status, id, name)
-}
-
-// access is how a registry is reached; pull, and later push, have it.
-type access struct {
-	authfile, certDir, creds, policy string
-	tlsVerify                        bool
-	retry                            uint
-	retryDelay                       string
-}
-
-func (o *access) add(fs *pflag.FlagSet) {
-	fs.StringVar(&o.authfile, "authfile", "", "Path of the authentication file. Use REGISTRY_AUTH_FILE environment variable to override")
-	fs.StringVar(&o.certDir, "cert-dir", "", "`Pathname` of a directory containing TLS certificates and keys")
-	fs.StringVar(&o.creds, "creds", "", "`Credentials` (USERNAME:PASSWORD) to use for authenticating to a registry")
-	fs.BoolVar(&o.tlsVerify, "tls-verify", true, "Require HTTPS and verify certificates when contacting registries")
-	fs.UintVar(&o.retry, "retry", 3, "Number of times to retry in case of failure when performing pull")
-	fs.StringVar(&o.retryDelay, "retry-delay", "", "Delay between retries in case of pull failures")
-	signaturePolicy(fs, &o.policy)
-}
-
-// signaturePolicy adds the hidden flag of that name.
-func signaturePolicy(fs *pflag.FlagSet, to *string) {
-	fs.StringVar(to, "signature-policy", "", "`Pathname` of signature policy file")
-	fs.Lookup("signature-policy").Hidden = true
-}
-
-// fill puts the flags into the options of a pull.
-func (o *access) fill(fs *pflag.FlagSet, to *image.PullOptions) error {
-	if err := auth.CheckAuthFile(o.authfile); err != nil {
-		return fmt.Errorf("--authfile: %w", err)
-	}
-	to.Authfile, to.CertDir, to.Creds, to.SignaturePolicy = o.authfile, o.certDir, o.creds, o.policy
-	if fs.Changed("tls-verify") {
-		to.TLSVerify = &o.tlsVerify
-	}
-	if fs.Changed("retry") {
-		to.Retry = &o.retry
-	}
-	if o.retryDelay != "" {
-		delay, err := time.ParseDuration(o.retryDelay)
-		if err != nil {
-			return fmt.Errorf("--retry-delay %q is not a duration: use a number and a unit, as in 5s", o.retryDelay)
-		}
-		to.RetryDelay = delay
-	}
-	return nil
 }
 
 // terminal says whether f is a terminal.

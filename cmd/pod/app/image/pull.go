@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
@@ -16,8 +15,7 @@ import (
 
 type pullOptions struct {
 	image.PullOptions
-	access access
-	fs     *pflag.FlagSet
+	registry flag.Registry
 }
 
 func newPull(a *cli.App) *cobra.Command {
@@ -34,7 +32,6 @@ func newPull(a *cli.App) *cobra.Command {
 			return runPull(cmd.Context(), a, opts, args)
 		},
 	}
-	opts.fs = cmd.Flags()
 	fs := cmd.Flags()
 	fs.BoolVarP(&opts.AllTags, "all-tags", "a", false, "All tagged images in the repository will be pulled")
 	fs.StringVar(&opts.Arch, "arch", "", "Use `ARCH` instead of the architecture of the machine for choosing images")
@@ -43,7 +40,9 @@ func newPull(a *cli.App) *cobra.Command {
 	fs.StringVar(&opts.Platform, "platform", "", "Specify the platform for selecting the image. (Conflicts with arch and os)")
 	fs.StringVar(&opts.Policy, "policy", image.PolicyAlways, "Pull image policy: always, missing, never, newer")
 	fs.BoolVarP(&opts.Quiet, "quiet", "q", false, "Suppress output information when pulling images")
-	opts.access.add(fs)
+	opts.registry.Add(fs)
+	opts.registry.AddRetry(fs, "pull")
+	opts.registry.AddPolicy(fs)
 	fs.StringArrayVar(&opts.DecryptionKeys, "decryption-key", nil, "Key needed to decrypt the image: KEY[:PASSPHRASE]")
 	flag.ContentTrust(fs)
 	return cmd
@@ -53,9 +52,11 @@ func runPull(ctx context.Context, a *cli.App, opts *pullOptions, names []string)
 	if opts.Platform != "" && (opts.Arch != "" || opts.OS != "") {
 		return errors.New("--platform option can not be specified with --arch or --os")
 	}
-	if err := opts.access.fill(opts.fs, &opts.PullOptions); err != nil {
+	access, err := opts.registry.Access()
+	if err != nil {
 		return err
 	}
+	opts.Access = access
 	opts.Progress = a.Err
 	images, err := a.Images(ctx)
 	if err != nil {

@@ -1,0 +1,66 @@
+package flag
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+	"go.podman.io/common/pkg/auth"
+
+	"github.com/rootless-pod/pod/pkg/image"
+)
+
+// Registry are the flags of commands that reach a registry.
+type Registry struct {
+	access     image.Access
+	tlsVerify  bool
+	retry      uint
+	retryDelay string
+	fs         *pflag.FlagSet
+}
+
+// Add registers --authfile, --cert-dir, --creds and --tls-verify.
+func (r *Registry) Add(fs *pflag.FlagSet) {
+	r.fs = fs
+	fs.StringVar(&r.access.Authfile, "authfile", "", "Path of the authentication file. Use REGISTRY_AUTH_FILE environment variable to override")
+	fs.StringVar(&r.access.CertDir, "cert-dir", "", "`Pathname` of a directory containing TLS certificates and keys")
+	fs.StringVar(&r.access.Creds, "creds", "", "`Credentials` (USERNAME:PASSWORD) to use for authenticating to a registry")
+	fs.BoolVar(&r.tlsVerify, "tls-verify", true, "Require HTTPS and verify certificates when contacting registries")
+}
+
+// AddRetry registers --retry and --retry-delay of the verb.
+func (r *Registry) AddRetry(fs *pflag.FlagSet, verb string) {
+	fs.UintVar(&r.retry, "retry", 3, "Number of times to retry in case of failure when performing "+verb)
+	fs.StringVar(&r.retryDelay, "retry-delay", "", "Delay between retries in case of "+verb+" failures")
+}
+
+// AddPolicy registers the hidden --signature-policy.
+func (r *Registry) AddPolicy(fs *pflag.FlagSet) { SignaturePolicy(fs, &r.access.SignaturePolicy) }
+
+// SignaturePolicy registers the hidden flag of that name.
+func SignaturePolicy(fs *pflag.FlagSet, to *string) {
+	fs.StringVar(to, "signature-policy", "", "`Pathname` of signature policy file")
+	fs.Lookup("signature-policy").Hidden = true
+}
+
+// Access is what the flags say.
+func (r *Registry) Access() (image.Access, error) {
+	out := r.access
+	if err := auth.CheckAuthFile(out.Authfile); err != nil {
+		return out, fmt.Errorf("--authfile: %w", err)
+	}
+	if r.fs.Changed("tls-verify") {
+		out.TLSVerify = &r.tlsVerify
+	}
+	if r.fs.Changed("retry") {
+		out.Retry = &r.retry
+	}
+	if r.retryDelay != "" {
+		delay, err := time.ParseDuration(r.retryDelay)
+		if err != nil || delay < 0 {
+			return out, fmt.Errorf("--retry-delay %q is not a duration: use a number and a unit, as in 5s", r.retryDelay)
+		}
+		out.RetryDelay = delay
+	}
+	return out, nil
+}

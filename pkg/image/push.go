@@ -1,0 +1,206 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	encconfig "github.com/containers/ocicrypt/config"
+	"github.com/containers/ocicrypt/helpers"
+	"github.com/opencontainers/go-digest"
+	ociv1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"go.podman.io/common/libimage"
+	"go.podman.io/image/v5/copy"
+	"go.podman.io/image/v5/docker/reference"
+	"go.podman.io/image/v5/manifest"
+	"go.podman.io/image/v5/pkg/compression"
+	"go.podman.io/image/v5/transports/alltransports"
+	cstorage "go.podman.io/storage"
+
+	"github.com/rootless-pod/pod/internal/step"
+)
+
+// PushOptions say how an image is brought elsewhere.
+type PushOptions struct {
+	Access
+	Signing
+	// Format of the manifest is oci or v2s2; empty keeps the image's.
+	Format string
+	// CompressionFormat of layers is gzip, zstd or zstd:chunked; empty keeps what
+	// is compressed and makes the rest gzip.
+	CompressionFormat string
+	// CompressionLevel nil is the format's own.
+	CompressionLevel *int
+	// ForceCompression sends no layer that is compressed otherwise, and does not
+	// take one that the destination has already.
+	ForceCompression bool
+	// Compress compresses the layers of dir:.
+	Compress bool
+	// EncryptionKeys are PROTOCOL:KEY; EncryptLayers counts from 0, or from the end
+	// with negative numbers. None means all.
+	EncryptionKeys []string
+	EncryptLayers  []int
+	// RemoveSignatures leaves those behind that the image has.
+	RemoveSignatures bool
+	// Quiet writes no progress; else it goes to Progress, as bars when that is
+	// a terminal.
+	Quiet    bool
+	Progress io.Writer
+}
+
+// Pushed is what Push left at the destination.
+type Pushed struct {
+	// ID is the local image.
+	ID string
+	// Destination as it was given, or the image's name.
+	Destination string
+	// Digest is that of the manifest written.
+	Digest string
+}
+
+// Push brings a local image to a registry or another transport (docker://, dir:,
+// docker-archive:, docker-daemon:, oci:, oci-archive:, containers-storage:). An
+// empty destination is the registry in the image's name. A list of images of
+// which none is here for this machine is pushed whole.
+func (s *Store) Push(ctx context.Context, name, destination string, opts PushOptions) (Pushed, error) {
+	options, err := opts.library()
+	if err != nil {
+		return Pushed{}, err
+	}
+	lib, err := s.writing()
+	if err != nil {
+		return Pushed{}, err
+	}
+	img, resolved, err := lib.LookupImage(name, nil)
+	if errors.Is(err, cstorage.ErrImageUnknown) {
+		if list, listErr := lib.LookupManifestList(name); listErr == nil {
+			return pushList(ctx, list, name, destination, opts, options)
+		}
+	}
+	if err != nil {
+		return Pushed{}, explain(name, err)
+	}
+	out := Pushed{ID: img.ID(), Destination: destination}
+	if destination == "" {
+		if _, err := reference.ParseNamed(resolved); err != nil {
+			return Pushed{}, noRegistry(name, err)
+		}
+		out.Destination = resolved
+	}
+	err = step.Do(ctx, "image.push", func() error {
+		raw, err := patiently(ctx, opts.Access, func() ([]byte, error) {
+			return lib.Push(ctx, name, out.Destination, &libimage.PushOptions{CopyOptions: *options})
+		})
+		if err != nil {
+			return err
+		}
+		written, err := manifest.Digest(raw)
+		out.Digest = written.String()
+		return err
+	})
+	return out, explainPush(name, destination, out.Destination, opts, err)
+}
+
+// pushList pushes a list with all its images.
+func pushList(ctx context.Context, list *libimage.ManifestList, name, destination string, opts PushOptions, options *libimage.CopyOptions) (Pushed, error) {
+	out := Pushed{ID: list.ID(), Destination: destination}
+	if destination == "" {
+		out.Destination = name
+	}
+	err := step.Do(ctx, "image.push", func() error {
+		written, err := patiently(ctx, opts.Access, func() (digest.Digest, error) {
+			return list.Push(ctx, out.Destination, &libimage.ManifestListPushOptions{
+				CopyOptions: *options, ImageListSelection: copy.CopyAllImages,
+			})
+		})
+		out.Digest = written.String()
+		return err
+	})
+	return out, explainPush(name, destination, out.Destination, opts, err)
+}
+
+// library turns the options into libimage's.
+func (o *PushOptions) library() (*libimage.CopyOptions, error) {
+	out := &libimage.CopyOptions{
+		CompressionLevel: o.CompressionLevel, ForceCompressionFormat: o.ForceCompression,
+		DirForceCompress: o.Compress, RemoveSignatures: o.RemoveSignatures,
+	}
+	o.fill(out)
+	if !o.Quiet {
+		out.Writer = o.Progress
+	}
+	switch o.Format {
+	case "":
+	case FormatOCI:
+		out.ManifestMIMEType = ociv1.MediaTypeImageManifest
+	case "v2s2", FormatDocker:
+		out.ManifestMIMEType = manifest.DockerV2Schema2MediaType
+	default:
+		return nil, fmt.Errorf("unknown format %q: use oci or v2s2", o.Format)
+	}
+	if o.CompressionFormat != "" {
+		algorithm, err := compression.AlgorithmByName(o.CompressionFormat)
+		if err != nil {
+			return nil, fmt.Errorf("--compression-format %q: use gzip, zstd or zstd:chunked", o.CompressionFormat)
+		}
+		out.CompressionFormat = &algorithm
+	} else if o.ForceCompression {
+		return nil, errors.New("--force-compression needs --compression-format")
+	}
+	var err error
+	if out.OciEncryptConfig, out.OciEncryptLayers, err = o.encryption(); err != nil {
+		return nil, err
+	}
+	return out, o.sign(out)
+}
+
+// encryption reads the keys.
+func (o *PushOptions) encryption() (*encconfig.EncryptConfig, *[]int, error) {
+	if len(o.EncryptionKeys) == 0 {
+		if len(o.EncryptLayers) > 0 {
+			return nil, nil, errors.New("--encrypt-layer needs --encryption-key")
+		}
+		return nil, nil, nil
+	}
+	config, err := helpers.CreateCryptoConfig(o.EncryptionKeys, nil)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--encryption-key: %w", err)
+	}
+	layers := o.EncryptLayers
+	if layers == nil {
+		layers = []int{} // all
+	}
+	return config.EncryptConfig, &layers, nil
+}
+
+func noRegistry(name string, err error) error {
+	return &Error{
+		Name: name, Reason: "the image's name has no registry", Err: err,
+		Hint: "say where to: pod push " + name + " REGISTRY/NAME[:TAG]",
+	}
+}
+
+// explainPush says what is wrong with a destination.
+func explainPush(name, given, used string, opts PushOptions, err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	switch {
+	case strings.HasPrefix(used, "localhost/") && given == "" && strings.Contains(text, "pinging container registry localhost"):
+		return noRegistry(name, err)
+	case strings.Contains(text, "docker-archive doesn't support modifying existing images"):
+		return &Error{Name: used, Reason: "the file exists already", Hint: "remove it, or choose another", Err: err}
+	case strings.HasPrefix(used, "docker-daemon:") && (errors.Is(err, os.ErrNotExist) || strings.Contains(text, "Cannot connect to the Docker daemon")):
+		return &Error{Name: used, Reason: "no Docker daemon answers here", Hint: "start it, or set DOCKER_HOST", Err: err}
+	}
+	if _, parseErr := alltransports.ParseImageName(used); parseErr != nil {
+		if _, parseErr := alltransports.ParseImageName("docker://" + used); parseErr != nil {
+			return explain(used, parseErr)
+		}
+	}
+	return opts.explain(used, err)
+}
