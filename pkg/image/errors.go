@@ -84,7 +84,7 @@ func explain(name string, err error) error {
 	case errors.As(err, &done), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	}
-	for _, try := range []func(string, error) *Error{explainLocal, explainTLS, explainNetwork, explainRegistry} {
+	for _, try := range []func(string, error) *Error{explainLocal, explainKeys, explainTLS, explainNetwork, explainRegistry} {
 		if out := try(name, err); out != nil {
 			out.Name, out.Err = name, err
 			return out

@@ -124,7 +124,12 @@ func (s *Store) Pull(ctx context.Context, name string, opts PullOptions) ([]Pull
 		return lib.Pull(ctx, target, policy, pullOptions)
 	})
 	if err != nil {
-		return nil, s.explainPull(name, opts, err)
+		err = s.explainPull(name, opts, err)
+		var plain *Error
+		if errors.As(err, &plain) && plain.kind == kindOther && len(opts.DecryptionKeys) == 0 && lib.encrypted(ctx, target, pullOptions) {
+			return nil, &Error{Name: name, Reason: "the image is encrypted", Hint: encryptedHint, Err: err}
+		}
+		return nil, err
 	}
 	out := make([]Pulled, 0, len(images))
 	for _, img := range images {

@@ -1,12 +1,15 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
+	"syscall"
 
 	encconfig "github.com/containers/ocicrypt/config"
 	"github.com/containers/ocicrypt/helpers"
@@ -183,6 +186,27 @@ func noRegistry(name string, err error) error {
 	}
 }
 
+// explainDaemon looks whether there is a Docker daemon: the library says that a
+// pipe is closed when there is none.
+func explainDaemon(used string, err error) error {
+	address := cmp.Or(os.Getenv("DOCKER_HOST"), "unix:///var/run/docker.sock")
+	path, ok := strings.CutPrefix(address, "unix://")
+	if !ok {
+		return nil
+	}
+	conn, dialErr := net.Dial("unix", path) //nolint:noctx // a socket of this host
+	if dialErr == nil {
+		_ = conn.Close()
+		return nil
+	}
+	var why syscall.Errno
+	errors.As(dialErr, &why)
+	return &Error{
+		Name: used, Reason: "no Docker daemon answers at " + path + " (" + why.Error() + ")", Err: err,
+		Hint: "start it, set DOCKER_HOST, or push to docker-archive:FILE",
+	}
+}
+
 // explainPush says what is wrong with a destination.
 func explainPush(name, given, used string, opts PushOptions, err error) error {
 	if err == nil {
@@ -194,8 +218,10 @@ func explainPush(name, given, used string, opts PushOptions, err error) error {
 		return noRegistry(name, err)
 	case strings.Contains(text, "docker-archive doesn't support modifying existing images"):
 		return &Error{Name: used, Reason: "the file exists already", Hint: "remove it, or choose another", Err: err}
-	case strings.HasPrefix(used, "docker-daemon:") && (errors.Is(err, os.ErrNotExist) || strings.Contains(text, "Cannot connect to the Docker daemon")):
-		return &Error{Name: used, Reason: "no Docker daemon answers here", Hint: "start it, or set DOCKER_HOST", Err: err}
+	case strings.HasPrefix(used, "docker-daemon:"):
+		if out := explainDaemon(used, err); out != nil {
+			return out
+		}
 	}
 	if _, parseErr := alltransports.ParseImageName(used); parseErr != nil {
 		if _, parseErr := alltransports.ParseImageName("docker://" + used); parseErr != nil {

@@ -16,17 +16,8 @@ import (
 // pullTags pulls every tag of a repository. The library's own AllTags asks for
 // the list without the certificates and credentials of the options.
 func (l *library) pullTags(ctx context.Context, name string, policy commonconfig.PullPolicy, opts *libimage.PullOptions) ([]*libimage.Image, error) {
-	sys := *l.sys
-	sys.DockerCertPath = opts.CertDirPath
-	sys.DockerInsecureSkipTLSVerify = opts.InsecureSkipTLSVerify
-	if opts.AuthFilePath != "" {
-		sys.AuthFilePath = opts.AuthFilePath
-	}
-	if opts.Credentials != "" {
-		user, password, _ := strings.Cut(opts.Credentials, ":")
-		sys.DockerAuthConfig = &types.DockerAuthConfig{Username: user, Password: password}
-	}
-	resolved, err := shortnames.Resolve(&sys, strings.TrimPrefix(name, "docker://"))
+	sys := l.contextOf(opts)
+	resolved, err := shortnames.Resolve(sys, strings.TrimPrefix(name, "docker://"))
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +28,7 @@ func (l *library) pullTags(ctx context.Context, name string, policy commonconfig
 		if err != nil {
 			return nil, err
 		}
-		tags, err := docker.GetRepositoryTags(ctx, &sys, ref)
+		tags, err := docker.GetRepositoryTags(ctx, sys, ref)
 		if err != nil {
 			failed = err
 			continue
@@ -53,4 +44,19 @@ func (l *library) pullTags(ctx context.Context, name string, policy commonconfig
 		return all, nil
 	}
 	return nil, failed
+}
+
+// contextOf are the settings for registries of one pull.
+func (l *library) contextOf(opts *libimage.PullOptions) *types.SystemContext {
+	sys := *l.sys
+	sys.DockerCertPath = opts.CertDirPath
+	sys.DockerInsecureSkipTLSVerify = opts.InsecureSkipTLSVerify
+	if opts.AuthFilePath != "" {
+		sys.AuthFilePath = opts.AuthFilePath
+	}
+	if opts.Credentials != "" {
+		user, password, _ := strings.Cut(opts.Credentials, ":")
+		sys.DockerAuthConfig = &types.DockerAuthConfig{Username: user, Password: password}
+	}
+	return &sys
 }
