@@ -12,6 +12,7 @@ import (
 
 	"go.podman.io/common/libimage"
 	"go.podman.io/image/v5/transports/alltransports"
+	"go.podman.io/image/v5/types"
 )
 
 // The formats of Save.
@@ -64,6 +65,9 @@ func (s *Store) Load(ctx context.Context, path string, opts LoadOptions) ([]stri
 		}
 		names, err := lib.LoadReference(ctx, ref, load)
 		s.markNames(names)
+		if out := s.policyError(path, opts.SignaturePolicy, ref, err); out != nil {
+			return nil, out
+		}
 		return names, explain(path, err)
 	}
 	if _, err := os.Stat(path); err != nil {
@@ -71,6 +75,9 @@ func (s *Store) Load(ctx context.Context, path string, opts LoadOptions) ([]stri
 	}
 	names, err := lib.Load(ctx, path, load)
 	s.markNames(names)
+	if out := s.policyError(path, opts.SignaturePolicy, rejectedArchive(path, err), err); out != nil {
+		return nil, out
+	}
 	if err != nil && strings.Contains(err.Error(), "payload does not match any of the supported image formats") {
 		return nil, &Error{Name: path, Reason: "no image archive: " + loadReason(path, err), Err: err}
 	}
@@ -93,6 +100,23 @@ func loadReason(path string, err error) string {
 		}
 	}
 	return "none of the known formats"
+}
+
+// rejectedArchive is the archive as the format that the policy did not let in.
+func rejectedArchive(path string, err error) types.ImageReference {
+	if err == nil {
+		return nil
+	}
+	for line := range strings.Lines(err.Error()) {
+		transport, reason, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "* "), ": ")
+		if !ok || !strings.Contains(reason, refused) {
+			continue
+		}
+		if ref, err := alltransports.ParseImageName(transport + ":" + path); err == nil {
+			return ref
+		}
+	}
+	return nil
 }
 
 // LoadReader is Load of a stream, which is kept in a temporary file meanwhile.
@@ -188,12 +212,19 @@ func (s *Store) Save(ctx context.Context, names []string, path string, opts Save
 	_, statErr := os.Lstat(path)
 	save := &libimage.SaveOptions{AdditionalTags: opts.Tags}
 	save.SignaturePolicyPath = opts.SignaturePolicy
+	// The policy is for what comes in; what is here may leave, unless one is given
+	// for this very copy.
+	save.PolicyAllowStorage = opts.SignaturePolicy == ""
 	save.DirForceCompress, save.OciAcceptUncompressedLayers = opts.Compress, opts.Uncompressed
 	if !opts.Quiet {
 		save.Writer = opts.Progress
 	}
 	if err := lib.Save(ctx, names, format, path, save); err != nil {
-		err = explainSave(path, names, err)
+		if out := s.policyError(names[0], opts.SignaturePolicy, nil, err); out != nil {
+			err = out
+		} else {
+			err = explainSave(path, names, err)
+		}
 		if errors.Is(statErr, fs.ErrNotExist) {
 			err = errors.Join(err, os.RemoveAll(path))
 		}
@@ -261,6 +292,9 @@ func (s *Store) Import(ctx context.Context, path string, opts ImportOptions) (st
 		options.Writer = opts.Progress
 	}
 	id, err := lib.Import(ctx, path, options)
+	if out := s.policyError(path, opts.SignaturePolicy, nil, err); out != nil {
+		return "", out
+	}
 	if err != nil {
 		return "", explain(path, err)
 	}

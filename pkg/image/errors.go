@@ -198,11 +198,8 @@ func explainRegistry(name string, err error) *Error {
 		return &Error{Reason: "manifest unknown: the registry has no such image or tag", Hint: "check the spelling"}
 	case strings.Contains(text, "no image found in"):
 		return &Error{Reason: "no image for this platform: " + text[strings.Index(text, "no image found in"):]}
-	case strings.Contains(text, "Running image") && strings.Contains(text, "is rejected by policy"),
-		strings.Contains(text, "Source image rejected"):
-		return &Error{Reason: lastLink(err), Hint: "see policy.json"}
 	}
-	return nil
+	return badPolicy(err)
 }
 
 // hostOf is the registry in a network error.

@@ -240,5 +240,8 @@ func (s *Store) explainPull(name string, opts PullOptions, err error) error {
 			return &Error{Name: name, Reason: statErr.Error(), Err: err}
 		}
 	}
+	if out := s.policyError(name, opts.SignaturePolicy, nil, err); out != nil {
+		return out
+	}
 	return opts.explain(name, err)
 }

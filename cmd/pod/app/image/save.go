@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,8 +86,11 @@ func saveToFile(ctx context.Context, a *cli.App, images *image.Store, opts *save
 		}
 	}
 	err := images.Save(ctx, names, opts.output, opts.SaveOptions)
-	if err != nil && made {
-		err = errors.Join(err, os.Remove(opts.output))
+	if err == nil || !made {
+		return err
+	}
+	if gone := os.Remove(opts.output); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
+		err = errors.Join(err, gone)
 	}
 	return err
 }
