@@ -115,7 +115,7 @@ func (s *Store) Spool(ctx context.Context, r io.Reader, drop func(*tar.Header) b
 	}
 	hash := digest.Canonical.Digester()
 	counted := &counter{w: io.MultiWriter(f, hash.Hash())}
-	if err := filter(contextReader{ctx, r}, counted, drop); err != nil {
+	if err := dropEntries(contextReader{ctx, r}, counted, drop); err != nil {
 		return nil, explain("temporary file", err)
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
@@ -138,8 +138,8 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// filter copies an archive without some of its entries.
-func filter(r io.Reader, w io.Writer, drop func(*tar.Header) bool) error {
+// dropEntries copies an archive without some of its entries.
+func dropEntries(r io.Reader, w io.Writer, drop func(*tar.Header) bool) error {
 	in, out := tar.NewReader(r), tar.NewWriter(w)
 	for {
 		head, err := in.Next()

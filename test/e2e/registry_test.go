@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"encoding/pem"
 	"flag"
 	"fmt"
@@ -21,24 +22,29 @@ import (
 	"github.com/rootless-pod/pod/internal/testregistry"
 )
 
-// registry [-tls] [-auth USER:PASSWORD] [-lies] starts a registry on loopback
+// registry [-tls] [-auth USER:PASSWORD] [-lies] [-search FILE] starts a registry on loopback
 // that lives as long as the script, and puts its address into $REGISTRY. A
 // plain one is put into the user's registries.conf.d as insecure. With -tls
 // its certificate is in $WORK/certs/ca.crt, for --cert-dir. With -lies every
-// blob it serves has a flipped bit.
+// blob it serves has a flipped bit. With -search it answers /v1/search with those
+// elements of FILE's JSON array whose name contains the term.
 func registryCommand(ts *testscript.TestScript, neg bool, args []string) {
 	flags := flag.NewFlagSet("registry", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	tls := flags.Bool("tls", false, "")
 	auth := flags.String("auth", "", "")
 	lies := flags.Bool("lies", false, "")
+	search := flags.String("search", "", "")
 	if err := flags.Parse(args); err != nil || neg || flags.NArg() != 0 {
-		ts.Fatalf("usage: registry [-tls] [-auth USER:PASSWORD] [-lies]")
+		ts.Fatalf("usage: registry [-tls] [-auth USER:PASSWORD] [-lies] [-search FILE]")
 	}
 	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	boxOf(ts).registry = handler // images are pushed past password and TLS
 	if *lies {
 		handler = lying(handler)
+	}
+	if *search != "" {
+		handler = searchable(handler, []byte(ts.ReadFile(*search)))
 	}
 	if *auth != "" {
 		handler = guarded(handler, *auth)
@@ -95,6 +101,27 @@ func lying(next http.Handler) http.Handler {
 		maps.Copy(w.Header(), reply.Header())
 		w.WriteHeader(reply.Code)
 		_, _ = w.Write(body)
+	})
+}
+
+// searchable adds the search of old registries.
+func searchable(next http.Handler, index []byte) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v1/search" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		var all, found []map[string]any
+		if err := json.Unmarshal(index, &all); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		for _, item := range all {
+			if name, ok := item["name"].(string); ok && strings.Contains(name, r.URL.Query().Get("q")) {
+				found = append(found, item)
+			}
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"results": found})
 	})
 }
 

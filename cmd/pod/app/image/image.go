@@ -25,9 +25,10 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 			return fmt.Errorf("missing command '%s COMMAND': `%s --help` lists the commands", cmd.CommandPath(), cmd.CommandPath())
 		},
 	}
-	group.AddCommand(build.New(a), newDiff(a), newExists(a), newInspect(a), newPrune(a), newList(a, "list"), newRm(a, "rm"), newTrust(a))
+	group.AddCommand(build.New(a), newDiff(a), newExists(a), newInspect(a), newPrune(a), newList(a, "list"), newMount(a), newRm(a, "rm"),
+		newTree(a), newTrust(a), newUnmount(a))
 	aliases := []*cobra.Command{newBuildx(a), newList(a, "images"), newRm(a, "rmi")}
-	for _, both := range []func(*cli.App) *cobra.Command{newImport, newLoad, newPull, newPush, newSave, newTag, newUntag} {
+	for _, both := range []func(*cli.App) *cobra.Command{newHistory, newImport, newLoad, newPull, newPush, newSave, newSearch, newTag, newUntag} {
 		group.AddCommand(both(a))
 		aliases = append(aliases, both(a))
 	}
