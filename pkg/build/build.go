@@ -9,6 +9,8 @@ import (
 	"go.podman.io/buildah/define"
 	"go.podman.io/buildah/imagebuildah"
 
+	"github.com/rootless-pod/pod/internal/step"
+	"github.com/rootless-pod/pod/pkg/build/progress"
 	"github.com/rootless-pod/pod/pkg/image"
 )
 
@@ -18,6 +20,8 @@ type Request struct {
 	Options define.BuildOptions
 	// Files are the paths or URLs of the Containerfiles, joined in order.
 	Files []string
+	// Progress says who is told what happens.
+	Progress progress.Options
 }
 
 // Run builds and returns the id of the image.
@@ -34,9 +38,18 @@ func Run(ctx context.Context, images *image.Store, r Request) (string, error) {
 		opts.SignaturePolicyPath = opts.SystemContext.SignaturePolicyPath
 	}
 	opts.SystemContext.BigFilesTemporaryDir = sys.BigFilesTemporaryDir
-	id, _, err := imagebuildah.BuildDockerfiles(ctx, store, opts, r.Files...)
+	tap := progress.New(r.Progress)
+	opts.Out, opts.Err, opts.ReportWriter = tap.Out(), tap.Err(), tap.Report()
+	all, err := watch(ctx, store, &opts)
 	if err != nil {
-		return "", err //nolint:wrapcheck // it names the step
+		return "", err
 	}
-	return id, nil
+	context.AfterFunc(all.ctx, tap.Hush)
+	var id string
+	err = all.end(step.Do(all.ctx, "build", func() (err error) {
+		id, _, err = imagebuildah.BuildDockerfiles(all.ctx, store, opts, r.Files...)
+		return err //nolint:wrapcheck // it names the step
+	}))
+	tap.Close(err)
+	return id, all.close(err)
 }

@@ -46,6 +46,11 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 	if err := f.check(cmd.Flags()); err != nil {
 		return err
 	}
+	how, err := f.shown(cmd.Flags())
+	if err != nil {
+		return err
+	}
+	f.build.Quiet = how == showQuiet
 	src, err := locate(args, f.build.File)
 	if err != nil {
 		return err
@@ -60,11 +65,15 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 	if err != nil {
 		return err
 	}
+	tell, err := show(a, how, &opts)
+	if err != nil {
+		return err
+	}
 	images, err := a.Images(ctx)
 	if err != nil {
 		return err
 	}
-	id, err := build.Run(ctx, images, build.Request{Options: opts, Files: src.files})
+	id, err := build.Run(ctx, images, build.Request{Options: opts, Files: src.files, Progress: tell})
 	if err != nil {
 		return exitOf(err)
 	}

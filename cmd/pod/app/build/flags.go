@@ -51,7 +51,7 @@ func (f *flags) add(cmd *cobra.Command) error {
 	fs.SetNormalizeFunc(buildahcli.AliasFlags)
 
 	fs.BoolVar(&f.squashAll, "squash-all", false, "Squash all layers, those of the base image too, into one")
-	fs.StringVar(&f.progress, "progress", "auto", "How to show the steps: auto, plain, tty, json")
+	fs.StringVar(&f.progress, "progress", "auto", "How to show the steps: auto, plain, tty, json, quiet")
 	// docker build --load puts the image into the local store, which is where
 	// pod puts every image.
 	fs.Bool("load", false, "Accepted for docker: an image is always put into the local store")

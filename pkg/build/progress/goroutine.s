@@ -1,0 +1,2 @@
+// Empty: with an assembly file in the package, the compiler takes a function
+// without a body (ownLabels).
