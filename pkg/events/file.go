@@ -34,12 +34,19 @@ func (l *fileLog) Write(e Event) error {
 		return fmt.Errorf("write an event: %w", err)
 	}
 	f, err := l.open(os.O_WRONLY)
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return nil // as below
+	}
 	if err != nil {
 		return fmt.Errorf("write an event: %w", err)
 	}
 	defer f.Close()
 	// One write per line: the kernel appends it whole, whoever else writes.
-	if _, err := f.Write(append(line, '\n')); err != nil {
+	_, err = f.Write(append(line, '\n'))
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return nil // the command says that the disk is full, if that stops it
+	}
+	if err != nil {
 		return fmt.Errorf("write an event: %w", err)
 	}
 	if info, err := f.Stat(); err == nil && info.Size() > l.maxSize {

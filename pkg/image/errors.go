@@ -100,7 +100,7 @@ func explainLocal(name string, err error) *Error {
 	case storage.NoSpace(err):
 		return &Error{
 			Reason: "no space left on device, in the store or in TMPDIR",
-			Hint:   "free some, or run `pod system prune`",
+			Hint:   storage.SpaceHint,
 		}
 	case errors.Is(err, cstorage.ErrImageUsedByContainer):
 		return &Error{Reason: ErrInUse.Error(), kind: kindInUse}

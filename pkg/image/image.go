@@ -15,6 +15,7 @@ import (
 	storagetransport "go.podman.io/image/v5/storage"
 	"go.podman.io/image/v5/types"
 
+	"github.com/rootless-pod/pod/internal/reserve"
 	"github.com/rootless-pod/pod/pkg/storage"
 )
 
@@ -110,6 +111,7 @@ func (s *Store) writing() (*library, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.scratch == nil {
+		_ = reserve.Ensure(s.storage.Root()) // a precaution for the day the disk is full
 		base, err := scratchBase()
 		if err != nil {
 			return nil, err

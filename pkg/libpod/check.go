@@ -262,7 +262,7 @@ func (e *Engine) PruneBuilds(ctx context.Context) ([]Pruned, error) {
 	for _, c := range builds {
 		p := Pruned{ID: c.ID}
 		p.Size, _ = store.Size(ctx, c.ID)
-		if err := store.DeleteForeign(ctx, c.ID); err != nil {
+		if err := e.WithReserve(func() error { return store.DeleteForeign(ctx, c.ID) }); err != nil {
 			return pruned, err
 		}
 		pruned = append(pruned, p)
@@ -279,5 +279,5 @@ func (e *Engine) PruneExternal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return store.CollectGarbage(ctx)
+	return e.WithReserve(func() error { return store.CollectGarbage(ctx) })
 }

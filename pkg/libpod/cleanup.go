@@ -260,31 +260,37 @@ func (e *Engine) removeFiles(c *state.Container) error {
 // settle brings the record of a locked container in line with the kernel: it
 // finishes or undoes what a killed process began.
 func (e *Engine) settle(ctx context.Context, id string) (*state.Container, error) {
-	var c *state.Container
-	err := e.WithReserve(func() (err error) {
-		c, err = e.settleOnce(ctx, id)
+	c, err := e.state.Get(ctx, id)
+	if err != nil || c.Run == nil {
+		return c, err
+	}
+	fresh := true
+	err = e.WithReserve(func() (err error) {
+		if !fresh {
+			if c, err = e.state.Get(ctx, id); err != nil || c.Run == nil {
+				return err
+			}
+		}
+		fresh = false
+		c, err = e.settleOnce(ctx, c)
 		return err
 	})
 	return c, err
 }
 
-func (e *Engine) settleOnce(ctx context.Context, id string) (*state.Container, error) {
-	c, err := e.state.Get(ctx, id)
-	if err != nil || c.Run == nil {
-		return c, err
-	}
+func (e *Engine) settleOnce(ctx context.Context, c *state.Container) (*state.Container, error) {
 	ctx = context.WithoutCancel(ctx)
 	switch c.Run.Phase {
 	case state.PhaseCreating:
 		if err := e.destroy(ctx, c, true); err != nil {
 			return nil, err
 		}
-		return nil, state.ErrNoContainer{Name: id}
+		return nil, state.ErrNoContainer{Name: c.ID}
 	case state.PhaseRemoving:
 		if err := e.destroy(ctx, c, c.Run.Volumes); err != nil {
 			return nil, err
 		}
-		return nil, state.ErrNoContainer{Name: id}
+		return nil, state.ErrNoContainer{Name: c.ID}
 	case state.PhaseStarting:
 		return e.settleStart(ctx, c)
 	case state.PhaseInit:
@@ -310,7 +316,7 @@ func (e *Engine) settleOnce(ctx context.Context, id string) (*state.Container, e
 		return nil, err
 	}
 	if c.Spec.Remove {
-		return nil, state.ErrNoContainer{Name: id}
+		return nil, state.ErrNoContainer{Name: c.ID}
 	}
 	return c, nil
 }

@@ -91,7 +91,8 @@ func (e *Engine) PruneVolumes(ctx context.Context, all bool, filters []string) (
 		}
 		p := Pruned{ID: v.Name, Size: DirSize(e.volumeDir(v.Name))}
 		var absent state.ErrNoVolume
-		if err := e.dropVolume(ctx, v.Name); err != nil && !errors.As(err, &absent) {
+		err = e.WithReserve(func() error { return e.dropVolume(ctx, v.Name) })
+		if err != nil && !errors.As(err, &absent) {
 			return pruned, err
 		}
 		pruned = append(pruned, p)

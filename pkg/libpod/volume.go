@@ -96,7 +96,7 @@ func (e *Engine) RemoveVolume(ctx context.Context, name string, force bool) erro
 			return err
 		}
 	}
-	return e.dropVolume(ctx, v.Name)
+	return e.WithReserve(func() error { return e.dropVolume(ctx, v.Name) })
 }
 
 // dropVolume removes content and record, the record last.

@@ -21,6 +21,9 @@ var (
 	ErrNameInUse = errors.New("the container name is in use")
 )
 
+// SpaceHint is what to do about a full disk.
+const SpaceHint = "see `pod system df --why`, and free some with `pod system prune`"
+
 // noSpace marks an error that says only in words that the disk is full, as the
 // library's child processes do.
 func noSpace(err error) error {

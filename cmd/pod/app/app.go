@@ -74,6 +74,7 @@ func Main(entry rootless.Entry, args []string, start time.Time) int {
 		if hostView(cmd) {
 			return nil
 		}
+		a.Freeing = frees(cmd)
 		return a.Enter(ctx)
 	}
 	err := root.ExecuteContext(context.Background())
@@ -114,6 +115,16 @@ func hostView(cmd *cobra.Command) bool {
 	return false
 }
 
+// frees says whether the command gives room back, which a full disk must not
+// prevent. The name says it, in every group.
+func frees(cmd *cobra.Command) bool {
+	switch cmd.Name() {
+	case "rm", "rmi", "prune", "reset", "cleanup", "stop", "kill":
+		return true
+	}
+	return false
+}
+
 func report(a *cli.App, err error) {
 	var many cli.Many
 	switch {
@@ -131,7 +142,7 @@ func report(a *cli.App, err error) {
 func oneLine(err error) string {
 	text := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
 	if storage.NoSpace(err) && !strings.Contains(text, "prune") {
-		text += ": free some, or run `pod system prune`"
+		text += ": " + storage.SpaceHint
 	}
 	return text
 }

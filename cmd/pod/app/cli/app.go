@@ -12,10 +12,12 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.podman.io/common/pkg/config"
 
+	"github.com/rootless-pod/pod/internal/reserve"
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image"
 	"github.com/rootless-pod/pod/pkg/libpod"
@@ -35,7 +37,11 @@ type App struct {
 	// Start is when the process began, for --trace.
 	Start time.Time
 	Log   *slog.Logger
+	// Freeing: the command gives room on the disk back. If it finds the disk full
+	// it may have the reserve.
+	Freeing bool
 
+	lent    atomic.Bool
 	entry   rootless.Entry
 	session *rootless.Session
 
@@ -149,6 +155,7 @@ func (a *App) Config() (*config.Config, error) {
 // Storage is the store of layers, as run and create use it.
 func (a *App) Storage(ctx context.Context) (*storage.Store, error) {
 	return a.storage.get(func() (*storage.Store, func() error, error) {
+		a.lendReserve()
 		store, warnings, err := storage.Open(ctx, a.StorageOptions())
 		if err != nil {
 			return nil, nil, err
@@ -225,6 +232,7 @@ func (a *App) Engine(ctx context.Context) (*libpod.Engine, error) {
 		if err != nil {
 			return nil, nil, err
 		}
+		a.lendReserve()
 		e, err := libpod.Open(ctx, libpod.Options{
 			Session: a.session, Config: conf, GraphRoot: paths.Root, RunRoot: paths.RunRoot,
 			Storage: func() (*storage.Store, error) { return a.Storage(ctx) },
@@ -242,6 +250,18 @@ func (a *App) Engine(ctx context.Context) (*libpod.Engine, error) {
 		}
 		return e, e.Close, nil
 	})
+}
+
+// lendReserve frees the reserve of the store if the disk is full, for a command
+// that gives room back: it could not even open what it is to remove. Close takes
+// the reserve back.
+func (a *App) lendReserve() {
+	if !a.Freeing {
+		return
+	}
+	if paths, err := storage.Locate(a.StorageOptions()); err == nil && reserve.Lend(paths.Root) {
+		a.lent.Store(true)
+	}
 }
 
 // arguments repeats the global flags for the clean-up that conmon starts.
@@ -329,6 +349,12 @@ func (a *App) Warn(format string, args ...any) {
 
 // Close closes what was opened, last first.
 func (a *App) Close() error {
+	if a.lent.Load() {
+		// A precaution for the next time: the command has done its work.
+		if paths, err := storage.Locate(a.StorageOptions()); err == nil {
+			_ = reserve.Retake(paths.Root)
+		}
+	}
 	for _, shut := range []func() error{a.engine.shut, a.events.shut, a.images.shut, a.storage.shut} {
 		if err := shut(); err != nil {
 			return err

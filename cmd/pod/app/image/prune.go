@@ -61,11 +61,11 @@ func runPrune(ctx context.Context, a *cli.App, opts *pruneOptions) error {
 	if err != nil {
 		return err
 	}
+	e, err := a.Engine(ctx)
+	if err != nil {
+		return err
+	}
 	if opts.external {
-		e, err := a.Engine(ctx)
-		if err != nil {
-			return err
-		}
 		opts.External = func(id string) (bool, error) { return e.External(ctx, id) }
 	}
 	if opts.buildCache {
@@ -73,7 +73,7 @@ func runPrune(ctx context.Context, a *cli.App, opts *pruneOptions) error {
 			return err
 		}
 	}
-	removed, errs := images.Prune(ctx, opts.PruneOptions)
+	removed, errs := e.PruneImages(ctx, images, opts.PruneOptions)
 	for _, img := range removed {
 		record(a, events.Remove, img.ID, img.ID)
 		fmt.Fprintln(a.Out, img.ID)

@@ -98,7 +98,7 @@ func runPrune(ctx context.Context, a *cli.App, o pruneOptions) error {
 		}
 		report(a, "Deleted Volumes", gone)
 	}
-	removed, errs := images.Prune(ctx, image.PruneOptions{All: o.all, Filters: o.imageFilters, UnusedFor: o.unusedFor})
+	removed, errs := e.PruneImages(ctx, images, image.PruneOptions{All: o.all, Filters: o.imageFilters, UnusedFor: o.unusedFor})
 	failed = append(failed, errs...)
 	gone = nil
 	var untagged []string
