@@ -233,6 +233,29 @@ func (s *Store) Save(ctx context.Context, names []string, path string, opts Save
 	return nil
 }
 
+// SaveTo is Save of an archive to a stream. The libraries write archives to a file
+// of which they must know the place.
+func (s *Store) SaveTo(ctx context.Context, names []string, w io.Writer, opts SaveOptions) (err error) {
+	lib, err := s.writing()
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(lib.sys.BigFilesTemporaryDir, "archive")
+	if err := s.Save(ctx, names, path, opts); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(path)) }()
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("read the archive back: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if _, err := io.Copy(w, contextReader{ctx, f}); err != nil {
+		return fmt.Errorf("write the archive: %w", err)
+	}
+	return nil
+}
+
 func explainSave(path string, names []string, err error) error {
 	switch {
 	case strings.Contains(err.Error(), "docker-archive doesn't support modifying existing images"):

@@ -57,5 +57,7 @@ bool pod_host_view(int argc, char **argv)
 		if (takes_next(arg))
 			i++;
 	}
+	if (i + 1 < argc && strcmp(argv[i], "image") == 0 && strcmp(argv[i + 1], "scp") == 0)
+		return true; // ssh must know its user
 	return i >= argc || in(host_commands, argv[i], strlen(argv[i]));
 }

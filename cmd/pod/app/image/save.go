@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -95,39 +93,13 @@ func saveToFile(ctx context.Context, a *cli.App, images *image.Store, opts *save
 	return err
 }
 
-// saveToStream writes an archive to standard output. The libraries write
-// archives to a file of which they must know the place.
-func saveToStream(ctx context.Context, a *cli.App, images *image.Store, opts *saveOptions, names []string) (err error) {
+// saveToStream writes an archive to standard output.
+func saveToStream(ctx context.Context, a *cli.App, images *image.Store, opts *saveOptions, names []string) error {
 	switch {
 	case strings.HasSuffix(opts.Format, "-dir"):
 		return fmt.Errorf("format %s needs --output DIRECTORY", opts.Format)
 	case terminal(a.Out):
 		return errors.New("refusing to save to terminal: use --output, or redirect standard output")
 	}
-	conf, err := a.Config()
-	if err != nil {
-		return err
-	}
-	big, err := conf.ImageCopyTmpDir()
-	if err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp(big, "pod-save-")
-	if err != nil {
-		return fmt.Errorf("temporary directory: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	path := filepath.Join(dir, "archive")
-	if err := images.Save(ctx, names, path, opts.SaveOptions); err != nil {
-		return err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("read the archive back: %w", err)
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if _, err := io.Copy(a.Out, f); err != nil {
-		return fmt.Errorf("write to standard output: %w", err)
-	}
-	return nil
+	return images.SaveTo(ctx, names, a.Out, opts.SaveOptions)
 }
