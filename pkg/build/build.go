@@ -5,6 +5,7 @@ package build
 
 import (
 	"context"
+	"strings"
 
 	"go.podman.io/buildah/define"
 	"go.podman.io/buildah/imagebuildah"
@@ -48,8 +49,29 @@ func Run(ctx context.Context, images *image.Store, r Request) (string, error) {
 	var id string
 	err = all.end(step.Do(all.ctx, "build", func() (err error) {
 		id, _, err = imagebuildah.BuildDockerfiles(all.ctx, store, opts, r.Files...)
-		return err //nolint:wrapcheck // it names the step
+		return explain(err)
 	}))
 	tap.Close(err)
 	return id, all.close(err)
 }
+
+// explain takes Go's own view of an instruction out of an error.
+func explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	text, _, found := strings.Cut(err.Error(), " &imagebuilder.Step{")
+	if !found {
+		return err
+	}
+	return &stepError{text: strings.Replace(text, "Build error: ", "", 1), cause: err}
+}
+
+// stepError is an error of buildah in fewer words.
+type stepError struct {
+	text  string
+	cause error
+}
+
+func (e *stepError) Error() string { return e.text }
+func (e *stepError) Unwrap() error { return e.cause }

@@ -66,7 +66,25 @@ func locate(args, files []string) (_ *source, err error) {
 		}
 		s.files = []string{found}
 	}
-	return s, nil
+	return s, s.check()
+}
+
+// check says which Containerfile is missing. A relative name is looked for here
+// and then in the context.
+func (s *source) check() error {
+	for _, file := range s.files {
+		if remote(file) {
+			continue
+		}
+		_, err := os.Stat(file)
+		if errors.Is(err, fs.ErrNotExist) && !filepath.IsAbs(file) {
+			_, err = os.Stat(filepath.Join(s.dir, file))
+		}
+		if err != nil {
+			return fmt.Errorf("the specified Containerfile or Dockerfile does not exist, %s: %w", file, errors.Unwrap(err))
+		}
+	}
+	return nil
 }
 
 // bring sets the directory of the context: the one named, that of the first

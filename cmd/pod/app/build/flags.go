@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 
+	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.podman.io/buildah/define"
@@ -98,6 +99,10 @@ func (f *flags) options(ctx context.Context, a *cli.App, cmd *cobra.Command, src
 	})
 	if err != nil {
 		return opts, remove, err //nolint:wrapcheck // it names the flag
+	}
+	// buildah warns of what no error says again, such as what a format has no place for.
+	if logrus.GetLevel() == logrus.ErrorLevel {
+		logrus.SetLevel(logrus.WarnLevel)
 	}
 	opts.Layers = f.layers.Layers
 	// podman's --squash joins the new layers, which is buildah without layers;
