@@ -15,6 +15,7 @@ import (
 	storagetransport "go.podman.io/image/v5/storage"
 	"go.podman.io/image/v5/types"
 
+	"github.com/rootless-pod/pod/internal/heldir"
 	"github.com/rootless-pod/pod/internal/reserve"
 	"github.com/rootless-pod/pod/pkg/storage"
 )
@@ -43,7 +44,7 @@ type Store struct {
 	// are made on first use: finding a local image needs neither.
 	reader, writer *library
 	// scratch is made with the writer.
-	scratch *scratch
+	scratch *heldir.Dir
 }
 
 // library is libimage on one store.
@@ -72,7 +73,7 @@ func (s *Store) Close() error {
 	if s.scratch == nil {
 		return nil
 	}
-	err := s.scratch.close()
+	err := s.scratch.Close()
 	s.scratch, s.writer = nil, nil
 	return err
 }
@@ -123,6 +124,25 @@ func (s *Store) writing() (*library, error) {
 	return s.open(&s.writer, s.storage.Synced)
 }
 
+// Reader is libimage for packages that read what this one does not: lists, builds.
+func (s *Store) Reader() (*libimage.Runtime, error) {
+	lib, err := s.reading()
+	if err != nil {
+		return nil, err
+	}
+	return lib.Runtime, nil
+}
+
+// Writer is Reader on a store whose layers are durable before they are recorded,
+// and that store.
+func (s *Store) Writer() (*libimage.Runtime, *storage.Store, error) {
+	lib, err := s.writing()
+	if err != nil {
+		return nil, nil, err
+	}
+	return lib.Runtime, lib.store, nil
+}
+
 func (s *Store) open(lib **library, store func() (*storage.Store, error)) (*library, error) {
 	if *lib != nil {
 		return *lib, nil
@@ -136,7 +156,7 @@ func (s *Store) open(lib **library, store func() (*storage.Store, error)) (*libr
 		return nil, err
 	}
 	if lib == &s.writer {
-		sys.BigFilesTemporaryDir = s.scratch.path()
+		sys.BigFilesTemporaryDir = s.scratch.Path()
 	}
 	runtime, err := libimage.RuntimeFromStore(layers.Library(), &libimage.RuntimeOptions{SystemContext: sys})
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/rootless-pod/pod/internal/heldir"
 )
 
 // What a dead process left is removed by the next; what a living one uses stays,
@@ -30,16 +32,16 @@ func TestScratch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, dir := range []string{living.path(), second.path(), other} {
+	for _, dir := range []string{living.Path(), second.Path(), other} {
 		if _, err := os.Lstat(dir); err != nil {
 			t.Error(err)
 		}
 	}
-	for _, s := range []*scratch{living, second} {
-		if err := s.close(); err != nil {
+	for _, s := range []*heldir.Dir{living, second} {
+		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-		if _, err := os.Lstat(s.path()); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(s.Path()); !errors.Is(err, fs.ErrNotExist) {
 			t.Error("still there: ", err)
 		}
 	}
