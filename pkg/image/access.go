@@ -2,6 +2,7 @@ package image
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"go.podman.io/common/libimage"
@@ -29,10 +30,32 @@ func (a *Access) fill(out *libimage.CopyOptions) {
 	out.InsecureSkipTLSVerify = a.insecure()
 	out.MaxRetries = a.Retry
 	if a.Retry == nil {
-		out.MaxRetries = new(uint) // patiently does it
+		out.MaxRetries = new(uint) // Patiently does it
 	}
 	if a.RetryDelay > 0 {
 		out.RetryDelay = &a.RetryDelay
+	}
+}
+
+// Apply puts the settings into those for a registry.
+func (a *Access) Apply(sys *types.SystemContext) {
+	if a.Authfile != "" {
+		sys.AuthFilePath = a.Authfile
+	}
+	if a.CertDir != "" {
+		sys.DockerCertPath = a.CertDir
+	}
+	if a.SignaturePolicy != "" {
+		sys.SignaturePolicyPath = a.SignaturePolicy
+	}
+	if a.Creds != "" {
+		user, password, _ := strings.Cut(a.Creds, ":")
+		sys.DockerAuthConfig = &types.DockerAuthConfig{Username: user, Password: password}
+	}
+	if a.TLSVerify != nil {
+		sys.DockerInsecureSkipTLSVerify = a.insecure()
+		sys.OCIInsecureSkipTLSVerify = !*a.TLSVerify
+		sys.DockerDaemonInsecureSkipTLSVerify = !*a.TLSVerify
 	}
 }
 
@@ -44,8 +67,8 @@ func (a *Access) insecure() types.OptionalBool {
 	return types.NewOptionalBool(!*a.TLSVerify)
 }
 
-// explain adds to an error what only the caller knows: that credentials were given.
-func (a *Access) explain(name string, err error) error {
+// Explain adds to an error what only the caller knows: that credentials were given.
+func (a *Access) Explain(name string, err error) error {
 	out := explain(name, err)
 	var plain *Error
 	if errors.As(out, &plain) && plain.kind == kindAuth && a.Creds != "" {

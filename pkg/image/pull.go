@@ -105,7 +105,7 @@ func (s *Store) Pull(ctx context.Context, name string, opts PullOptions) ([]Pull
 			return pulled, err
 		}
 	}
-	pullOptions, err := opts.library()
+	pullOptions, err := opts.Library()
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (s *Store) Pull(ctx context.Context, name string, opts PullOptions) ([]Pull
 	if err != nil {
 		return nil, explain(name, err)
 	}
-	images, err := patiently(ctx, opts.Access, func() ([]*libimage.Image, error) {
+	images, err := Patiently(ctx, opts.Access, func() ([]*libimage.Image, error) {
 		if opts.AllTags {
 			return lib.pullTags(ctx, target, policy, pullOptions)
 		}
@@ -154,8 +154,8 @@ func parsePolicy(policy string) (commonconfig.PullPolicy, error) {
 	}
 }
 
-// library turns the options into libimage's.
-func (o PullOptions) library() (*libimage.PullOptions, error) {
+// Library turns the options into libimage's.
+func (o PullOptions) Library() (*libimage.PullOptions, error) {
 	out := &libimage.PullOptions{}
 	out.OS, out.Architecture, out.Variant = o.OS, o.Arch, o.Variant
 	if o.Platform != "" {
@@ -243,5 +243,5 @@ func (s *Store) explainPull(name string, opts PullOptions, err error) error {
 	if out := s.policyError(name, opts.SignaturePolicy, nil, err); out != nil {
 		return out
 	}
-	return opts.explain(name, err)
+	return opts.Explain(name, err)
 }

@@ -13,10 +13,8 @@ import (
 
 	encconfig "github.com/containers/ocicrypt/config"
 	"github.com/containers/ocicrypt/helpers"
-	"github.com/opencontainers/go-digest"
 	ociv1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"go.podman.io/common/libimage"
-	"go.podman.io/image/v5/copy"
 	"go.podman.io/image/v5/docker/reference"
 	"go.podman.io/image/v5/manifest"
 	"go.podman.io/image/v5/pkg/compression"
@@ -69,7 +67,7 @@ type Pushed struct {
 // empty destination is the registry in the image's name. A list of images of
 // which none is here for this machine is pushed whole.
 func (s *Store) Push(ctx context.Context, name, destination string, opts PushOptions) (Pushed, error) {
-	options, err := opts.library()
+	options, err := opts.Library()
 	if err != nil {
 		return Pushed{}, err
 	}
@@ -80,7 +78,7 @@ func (s *Store) Push(ctx context.Context, name, destination string, opts PushOpt
 	img, resolved, err := lib.LookupImage(name, nil)
 	if errors.Is(err, cstorage.ErrImageUnknown) {
 		if list, listErr := lib.LookupManifestList(name); listErr == nil {
-			return pushList(ctx, list, name, destination, opts, options)
+			return lib.pushList(ctx, list, name, destination, PushListOptions{PushOptions: opts})
 		}
 	}
 	if err != nil {
@@ -94,7 +92,7 @@ func (s *Store) Push(ctx context.Context, name, destination string, opts PushOpt
 		out.Destination = resolved
 	}
 	err = step.Do(ctx, "image.push", func() error {
-		raw, err := patiently(ctx, opts.Access, func() ([]byte, error) {
+		raw, err := Patiently(ctx, opts.Access, func() ([]byte, error) {
 			return lib.Push(ctx, name, out.Destination, &libimage.PushOptions{CopyOptions: *options})
 		})
 		if err != nil {
@@ -107,26 +105,8 @@ func (s *Store) Push(ctx context.Context, name, destination string, opts PushOpt
 	return out, explainPush(name, destination, out.Destination, opts, err)
 }
 
-// pushList pushes a list with all its images.
-func pushList(ctx context.Context, list *libimage.ManifestList, name, destination string, opts PushOptions, options *libimage.CopyOptions) (Pushed, error) {
-	out := Pushed{ID: list.ID(), Destination: destination}
-	if destination == "" {
-		out.Destination = name
-	}
-	err := step.Do(ctx, "image.push", func() error {
-		written, err := patiently(ctx, opts.Access, func() (digest.Digest, error) {
-			return list.Push(ctx, out.Destination, &libimage.ManifestListPushOptions{
-				CopyOptions: *options, ImageListSelection: copy.CopyAllImages,
-			})
-		})
-		out.Digest = written.String()
-		return err
-	})
-	return out, explainPush(name, destination, out.Destination, opts, err)
-}
-
-// library turns the options into libimage's.
-func (o *PushOptions) library() (*libimage.CopyOptions, error) {
+// Library turns the options into libimage's.
+func (o *PushOptions) Library() (*libimage.CopyOptions, error) {
 	out := &libimage.CopyOptions{
 		CompressionLevel: o.CompressionLevel, ForceCompressionFormat: o.ForceCompression,
 		DirForceCompress: o.Compress, RemoveSignatures: o.RemoveSignatures,
@@ -228,5 +208,5 @@ func explainPush(name, given, used string, opts PushOptions, err error) error {
 			return explain(used, parseErr)
 		}
 	}
-	return opts.explain(used, err)
+	return opts.Explain(used, err)
 }

@@ -21,6 +21,8 @@ type RemoveOptions struct {
 	Ignore bool
 	// NoPrune keeps the unnamed parents.
 	NoPrune bool
+	// Lists removes lists of images; what is none is an error.
+	Lists bool
 	// RemoveContainers removes pod's containers of an image, for Force. The
 	// containers of other tools are removed by the store itself.
 	RemoveContainers func(imageID string) error
@@ -116,7 +118,7 @@ func realErrors(errs []error) []error {
 
 func (o RemoveOptions) library() *libimage.RemoveImagesOptions {
 	return &libimage.RemoveImagesOptions{
-		Force: o.Force, Ignore: o.Ignore, NoPrune: o.NoPrune, RemoveContainerFunc: o.RemoveContainers,
+		Force: o.Force, Ignore: o.Ignore, NoPrune: o.NoPrune, LookupManifest: o.Lists, RemoveContainerFunc: o.RemoveContainers,
 	}
 }
 

@@ -16,9 +16,9 @@ const (
 	defaultRetryDelay = time.Second
 )
 
-// patiently does something at a registry again after errors that are likely to
+// Patiently does something at a registry again after errors that are likely to
 // pass. The library would do so too, but waits for registries that are not there.
-func patiently[T any](ctx context.Context, access Access, do func() (T, error)) (T, error) {
+func Patiently[T any](ctx context.Context, access Access, do func() (T, error)) (T, error) {
 	delay := access.RetryDelay
 	if delay == 0 {
 		delay = defaultRetryDelay

@@ -52,7 +52,7 @@ func TestPatiently(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			calls := 0
-			_, err := patiently(t.Context(), test.opts, func() (int, error) { calls++; return calls, test.err })
+			_, err := Patiently(t.Context(), test.opts, func() (int, error) { calls++; return calls, test.err })
 			if !errors.Is(err, test.err) || calls != test.want {
 				t.Errorf("%d calls, %v", calls, err)
 			}

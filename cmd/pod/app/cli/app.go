@@ -213,6 +213,17 @@ func (a *App) Events() (events.Log, error) {
 	})
 }
 
+// Record writes an event; that it could not be written is only worth a warning.
+func (a *App) Record(kind events.Type, status events.Status, id, name string) {
+	log, err := a.Events()
+	if err == nil {
+		err = log.Write(events.Event{Type: kind, Status: status, ID: id, Name: name})
+	}
+	if err != nil {
+		a.Warn("the event %s of %s %s was not recorded: %v", status, kind, name, err)
+	}
+}
+
 // Engine is the life cycle of containers on this user's store.
 func (a *App) Engine(ctx context.Context) (*libpod.Engine, error) {
 	return a.engine.get(func() (*libpod.Engine, func() error, error) {

@@ -1,7 +1,9 @@
 package flag
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -14,6 +16,7 @@ import (
 type Registry struct {
 	access     image.Access
 	tlsVerify  bool
+	insecure   bool
 	retry      uint
 	retryDelay string
 	fs         *pflag.FlagSet
@@ -21,11 +24,28 @@ type Registry struct {
 
 // Add registers --authfile, --cert-dir, --creds and --tls-verify.
 func (r *Registry) Add(fs *pflag.FlagSet) {
-	r.fs = fs
-	fs.StringVar(&r.access.Authfile, "authfile", "", "Path of the authentication file. Use REGISTRY_AUTH_FILE environment variable to override")
+	r.AddAuthfile(fs)
+	r.AddTLS(fs)
 	fs.StringVar(&r.access.CertDir, "cert-dir", "", "`Pathname` of a directory containing TLS certificates and keys")
 	fs.StringVar(&r.access.Creds, "creds", "", "`Credentials` (USERNAME:PASSWORD) to use for authenticating to a registry")
+}
+
+// AddAuthfile registers --authfile alone.
+func (r *Registry) AddAuthfile(fs *pflag.FlagSet) {
+	fs.StringVar(&r.access.Authfile, "authfile", "", "Path of the authentication file. Use REGISTRY_AUTH_FILE environment variable to override")
+}
+
+// AddTLS registers --tls-verify alone.
+func (r *Registry) AddTLS(fs *pflag.FlagSet) {
+	r.fs = fs
 	fs.BoolVar(&r.tlsVerify, "tls-verify", true, "Require HTTPS and verify certificates when contacting registries")
+}
+
+// AddInsecure registers the hidden --insecure, which some commands take for
+// --tls-verify=false.
+func (r *Registry) AddInsecure(fs *pflag.FlagSet) {
+	fs.BoolVar(&r.insecure, "insecure", false, "Neither require HTTPS nor verify certificates when contacting registries")
+	fs.Lookup("insecure").Hidden = true
 }
 
 // AddRetry registers --retry and --retry-delay of the verb.
@@ -49,7 +69,13 @@ func (r *Registry) Access() (image.Access, error) {
 	if err := auth.CheckAuthFile(out.Authfile); err != nil {
 		return out, fmt.Errorf("--authfile: %w", err)
 	}
-	if r.fs.Changed("tls-verify") {
+	if r.fs.Changed("insecure") {
+		if r.fs.Changed("tls-verify") {
+			return out, errors.New("--insecure and --tls-verify exclude each other")
+		}
+		r.tlsVerify = !r.insecure
+	}
+	if r.fs.Changed("tls-verify") || r.fs.Changed("insecure") {
 		out.TLSVerify = &r.tlsVerify
 	}
 	if r.fs.Changed("retry") {
@@ -63,4 +89,15 @@ func (r *Registry) Access() (image.Access, error) {
 		out.RetryDelay = delay
 	}
 	return out, nil
+}
+
+// WriteDigest writes the file of --digestfile, if one is wanted.
+func WriteDigest(path, digest string, mode os.FileMode) error {
+	if path == "" {
+		return nil
+	}
+	if err := os.WriteFile(path, []byte(digest), mode); err != nil {
+		return fmt.Errorf("--digestfile: %s is pushed, but its digest was not written: %w", digest, err)
+	}
+	return nil
 }

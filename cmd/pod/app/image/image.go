@@ -35,16 +35,9 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 	return group, aliases
 }
 
-// record writes an event about an image; that it could not be written is only
-// worth a warning.
+// record writes an event about an image.
 func record(a *cli.App, status events.Status, id, name string) {
-	log, err := a.Events()
-	if err == nil {
-		err = log.Write(events.Event{Type: events.Image, Status: status, ID: id, Name: name})
-	}
-	if err != nil {
-		a.Warn("the event %s of image %s was not recorded: %v", status, name, err)
-	}
+	a.Record(events.Image, status, id, name)
 }
 
 // recordNamed is record for an image of which only the name is known.

@@ -2,11 +2,8 @@ package image
 
 import (
 	"context"
-	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
@@ -16,10 +13,9 @@ import (
 
 type pushOptions struct {
 	image.PushOptions
-	registry   flag.Registry
-	digestfile string
-	level      int
-	fs         *pflag.FlagSet
+	registry    flag.Registry
+	compression flag.Compression
+	digestfile  string
 }
 
 func newPush(a *cli.App) *cobra.Command {
@@ -37,14 +33,11 @@ func newPush(a *cli.App) *cobra.Command {
 		},
 	}
 	fs := cmd.Flags()
-	opts.fs = fs
 	opts.registry.Add(fs)
 	opts.registry.AddRetry(fs, "push")
 	opts.registry.AddPolicy(fs)
 	fs.BoolVar(&opts.Compress, "compress", false, "Compress tarball image layers when pushing to a directory using the 'dir' transport (default is same compression type as source)")
-	fs.StringVar(&opts.CompressionFormat, "compression-format", "", "Compression format to use: gzip, zstd or zstd:chunked")
-	fs.IntVar(&opts.level, "compression-level", 0, "Compression level to use")
-	fs.BoolVar(&opts.ForceCompression, "force-compression", false, "Use the specified compression algorithm even if the destination contains a differently-compressed variant already")
+	opts.compression.Add(fs, &opts.PushOptions)
 	fs.StringVar(&opts.digestfile, "digestfile", "", "Write the digest of the pushed image to the specified file")
 	fs.IntSliceVar(&opts.EncryptLayers, "encrypt-layer", nil, "Layers to encrypt, 0-indexed, negative ones from the end (default is all if --encryption-key is given)")
 	fs.StringArrayVar(&opts.EncryptionKeys, "encryption-key", nil, "Key with the encryption protocol to use to encrypt the image (e.g. jwe:/path/to/key.pem)")
@@ -62,9 +55,11 @@ func runPush(ctx context.Context, a *cli.App, opts *pushOptions, args []string) 
 		return err
 	}
 	opts.Access = access
-	if err := opts.compression(a); err != nil {
+	conf, err := a.Config()
+	if err != nil {
 		return err
 	}
+	opts.compression.Fill(conf, &opts.PushOptions)
 	opts.Progress, opts.Ask = a.Err, flag.AskPassphrase(a.In, a.Err)
 	destination := ""
 	if len(args) > 1 {
@@ -79,33 +74,5 @@ func runPush(ctx context.Context, a *cli.App, opts *pushOptions, args []string) 
 		return err
 	}
 	record(a, events.Push, pushed.ID, pushed.Destination)
-	if opts.digestfile == "" {
-		return nil
-	}
-	if err := os.WriteFile(opts.digestfile, []byte(pushed.Digest), a.FileMode()); err != nil {
-		return fmt.Errorf("--digestfile: the image is pushed, but its digest %s was not written: %w", pushed.Digest, err)
-	}
-	return nil
-}
-
-// compression takes what the flags do not say from containers.conf. A format that
-// the user names is meant: what is compressed otherwise is compressed anew.
-func (o *pushOptions) compression(a *cli.App) error {
-	conf, err := a.Config()
-	if err != nil {
-		return err
-	}
-	if o.fs.Changed("compression-format") {
-		if !o.fs.Changed("force-compression") {
-			o.ForceCompression = true
-		}
-	} else if o.CompressionFormat = conf.Engine.CompressionFormat; o.CompressionFormat == "" && o.ForceCompression {
-		o.CompressionFormat = "gzip"
-	}
-	if o.fs.Changed("compression-level") {
-		o.CompressionLevel = &o.level
-	} else {
-		o.CompressionLevel = conf.Engine.CompressionLevel
-	}
-	return nil
+	return flag.WriteDigest(opts.digestfile, pushed.Digest, a.FileMode())
 }
