@@ -1,0 +1,87 @@
+// Package manifest holds the commands on manifest lists: images for several
+// platforms under one name.
+package manifest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/pkg/image/manifestlist"
+)
+
+// Commands returns `pod manifest …`; there are no top-level forms.
+func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
+	group := &cobra.Command{
+		Use: "manifest", Short: "Manipulate manifest lists and image indexes",
+		Long: "Make, change, show and push lists of images for several platforms (docker's manifest lists, OCI's image\n" +
+			"indexes).",
+		Example: "  pod manifest create app:v1 app:v1-amd64 app:v1-arm64\n  pod manifest push app:v1 registry.example/team/app:v1",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return fmt.Errorf("missing command '%s COMMAND': `%s --help` lists the commands", cmd.CommandPath(), cmd.CommandPath())
+		},
+	}
+	group.AddCommand(newAdd(a), newAnnotate(a), newCreate(a), newExists(a), newInspect(a), newPush(a), newRemove(a), newRm(a))
+	return group, nil
+}
+
+// lists opens the lists of the image store.
+func lists(ctx context.Context, a *cli.App) (*manifestlist.Store, error) {
+	images, err := a.Images(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return manifestlist.New(images), nil
+}
+
+// annotations adds --annotation; the function gives what was asked for.
+func annotations(fs *pflag.FlagSet, usage string) func() (map[string]string, error) {
+	given := fs.StringArray("annotation", nil, usage)
+	return func() (map[string]string, error) {
+		out := map[string]string{}
+		for _, word := range *given {
+			key, value, ok := strings.Cut(word, "=")
+			if !ok || key == "" {
+				return nil, fmt.Errorf("expected --annotation %q to be in key=value format", word)
+			}
+			out[key] = value
+		}
+		return out, nil
+	}
+}
+
+// platform adds the flags that say what a list tells of an image.
+func platform(fs *pflag.FlagSet, to *manifestlist.Instance) {
+	fs.StringVar(&to.Arch, "arch", "", "Override the `architecture` of the specified image")
+	fs.StringSliceVar(&to.Features, "features", nil, "Override the `features` of the specified image")
+	fs.StringVar(&to.OS, "os", "", "Override the `OS` of the specified image")
+	fs.StringVar(&to.OSVersion, "os-version", "", "Override the OS `version` of the specified image")
+	fs.StringVar(&to.Variant, "variant", "", "Override the `Variant` of the specified image")
+}
+
+// exists is an answer as an exit code.
+func exists(found bool, err error) error {
+	if err == nil && !found {
+		return &cli.Exit{Code: 1}
+	}
+	return err
+}
+
+// errNoList is for an empty name, which the libraries take for anything.
+var errNoList = errors.New("a manifest list's name is missing")
+
+// named refuses empty names.
+func named(args []string) error {
+	for _, arg := range args {
+		if arg == "" {
+			return errNoList
+		}
+	}
+	return nil
+}
