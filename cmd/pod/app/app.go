@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.podman.io/storage/pkg/reexec"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/artifact"
 	"github.com/rootless-pod/pod/cmd/pod/app/boot"
 	"github.com/rootless-pod/pod/cmd/pod/app/build"
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -23,6 +24,7 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app/generate"
 	"github.com/rootless-pod/pod/cmd/pod/app/healthcheck"
 	"github.com/rootless-pod/pod/cmd/pod/app/image"
+	"github.com/rootless-pod/pod/cmd/pod/app/manifest"
 	"github.com/rootless-pod/pod/cmd/pod/app/registry"
 	"github.com/rootless-pod/pod/cmd/pod/app/system"
 	"github.com/rootless-pod/pod/internal/step"
@@ -177,7 +179,8 @@ func newRoot(a *cli.App) *cobra.Command {
 	})
 	globalFlags(root, &a.Global)
 	for _, commands := range []func(*cli.App) (*cobra.Command, []*cobra.Command){
-		boot.Commands, build.Commands, container.Commands, generate.Commands, healthcheck.Commands, image.Commands, registry.Commands, system.Commands,
+		artifact.Commands, boot.Commands, build.Commands, container.Commands, generate.Commands, healthcheck.Commands, image.Commands,
+		manifest.Commands, registry.Commands, system.Commands,
 	} {
 		group, aliases := commands(a)
 		if group != nil {

@@ -1,0 +1,51 @@
+// Package artifact holds the commands on OCI artifacts.
+package artifact
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/pkg/image/artifact"
+)
+
+// Commands returns `pod artifact …`; there are no top-level forms.
+func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
+	group := &cobra.Command{
+		Use: "artifact", Short: "Manage OCI artifacts",
+		Long: "Keep files with a type as OCI artifacts, and share them at registries as images are.",
+		Example: "  pod artifact add registry.example/team/model:v1 weights.bin\n  pod artifact push registry.example/team/model:v1\n" +
+			"  pod artifact extract registry.example/team/model:v1 .",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return fmt.Errorf("missing command '%s COMMAND': `%s --help` lists the commands", cmd.CommandPath(), cmd.CommandPath())
+		},
+	}
+	group.AddCommand(newAdd(a), newExtract(a), newInspect(a), newList(a), newPull(a), newPush(a), newRm(a))
+	return group, nil
+}
+
+// open opens the artifacts of the user.
+func open(ctx context.Context, a *cli.App) (*artifact.Store, error) {
+	images, err := a.Images(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return artifact.New(images, a.Log), nil
+}
+
+// pairs reads KEY=VALUE words.
+func pairs(flag string, words []string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, word := range words {
+		key, value, ok := strings.Cut(word, "=")
+		if !ok || key == "" {
+			return nil, fmt.Errorf("expected --%s %q to be in key=value format", flag, word)
+		}
+		out[key] = value
+	}
+	return out, nil
+}
