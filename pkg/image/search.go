@@ -55,7 +55,7 @@ func (s *Store) Search(ctx context.Context, term string, opts SearchOptions) ([]
 	case len(registries) == 0 && origin == "":
 		search.Registries = []string{"docker.io"}
 	}
-	found, err := patiently(ctx, opts.Access, func() ([]SearchResult, error) { return lib.Search(ctx, term, search) })
+	found, err := Patiently(ctx, opts.Access, func() ([]SearchResult, error) { return lib.Search(ctx, term, search) })
 	return found, opts.explainSearch(term, err)
 }
 
@@ -69,5 +69,5 @@ func (o *SearchOptions) explainSearch(term string, err error) error {
 	if err != nil && strings.Contains(err.Error(), "invalid status code from registry 404") && o.ListTags {
 		return &Error{Name: term, Reason: "the registry has no such repository", Err: err}
 	}
-	return o.explain(term, err)
+	return o.Explain(term, err)
 }
