@@ -1,0 +1,63 @@
+#!/bin/bash
+# build.sh DIR - makes the Debian systems that scripts build images on, as archives
+# in DIR: nested (what pod needs, to run pod in a container), go, node, systemd.
+# What was made once is kept beside the test host's files, for every checkout.
+set -euo pipefail
+
+target=$(realpath -m "${1:?usage: build.sh DIR}")
+SELF=$(realpath "$0")
+cd "${SELF%/*}"
+PATH=$PATH:/usr/local/go/bin
+SUITE=trixie
+dir=${POD_TESTHOST_DIR:-/var/cache/pod-testhost}
+
+# What is listed comes on top of what Debian calls essential.
+readonly NESTED=(
+    uidmap busybox-static crun conmon passt slirp4netns fuse-overlayfs ca-certificates
+)
+readonly NODE=(npm)
+readonly SYSTEMD=(systemd systemd-sysv dbus-broker busybox-static)
+
+join() { local IFS=,; printf '%s' "$*"; }
+
+debian() { # debian FILE PACKAGE...
+    local file=$1
+    shift
+    # shellcheck disable=SC2016
+    mmdebstrap --quiet --mode=root --variant=essential \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+        --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/i18n/*' \
+        --aptopt='Acquire::Retries "3"' \
+        --customize-hook='rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/* "$1"/var/log/* "$1"/usr/lib/*/perl-base "$1"/usr/lib/*/gconv "$1"/usr/share/zoneinfo "$1"/var/lib/dpkg/info' \
+        --include="$(join "$@")" --format=tar "$SUITE" "$file" "$(../testhost mirror)" >&2
+}
+
+golang() { # golang FILE: the toolchain alone; it needs no system around it
+    local root
+    root=$(go env GOROOT)
+    tar -C "$root/.." --transform 's,^go,usr/local/go,' --owner=0 --group=0 --exclude='*_test.go' --exclude=testdata \
+        -cf "$1" go/bin go/pkg go/src go/VERSION go/go.env
+}
+
+make_one() { # make_one NAME FILE
+    case $1 in
+        nested) debian "$2" "${NESTED[@]}" ;;
+        node) debian "$2" "${NODE[@]}" ;;
+        systemd) debian "$2" "${SYSTEMD[@]}" ;;
+        go) golang "$2" ;;
+    esac
+}
+
+mkdir -p "$dir/images" "$target"
+exec {lock}>"$dir/images.lock"
+flock "$lock"
+key=$(sha256sum "$SELF" | cut -c1-12)
+for name in nested go node systemd; do
+    kept=$dir/images/$name-$key.tar
+    if [[ ! -e $kept ]]; then
+        rm -f "$dir/images/$name"-*.tar
+        make_one "$name" "$kept.new.tar"
+        mv "$kept.new.tar" "$kept"
+    fi
+    ln -f "$kept" "$target/$name.tar" 2>/dev/null || cp "$kept" "$target/$name.tar"
+done
