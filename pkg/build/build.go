@@ -5,6 +5,7 @@ package build
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"go.podman.io/buildah/define"
@@ -23,10 +24,14 @@ type Request struct {
 	Files []string
 	// Progress says who is told what happens.
 	Progress progress.Options
+	// Isolation is what the user wants: auto, oci, rootless or chroot.
+	Isolation string
+	// Host is what there is to build with.
+	Host Host
 }
 
 // Run builds and returns the id of the image.
-func Run(ctx context.Context, images *image.Store, r Request) (string, error) {
+func Run(ctx context.Context, images *image.Store, r Request) (_ string, err error) {
 	store, sys, err := images.Builder()
 	if err != nil {
 		return "", err
@@ -39,6 +44,11 @@ func Run(ctx context.Context, images *image.Store, r Request) (string, error) {
 		opts.SignaturePolicyPath = opts.SystemContext.SignaturePolicyPath
 	}
 	opts.SystemContext.BigFilesTemporaryDir = sys.BigFilesTemporaryDir
+	store, end, err := r.Host.adapt(ctx, r.Isolation, store, &opts)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, end()) }()
 	tap := progress.New(r.Progress)
 	opts.Out, opts.Err, opts.ReportWriter = tap.Out(), tap.Err(), tap.Report()
 	all, err := watch(ctx, store, &opts)
@@ -49,7 +59,7 @@ func Run(ctx context.Context, images *image.Store, r Request) (string, error) {
 	var id string
 	err = all.end(step.Do(all.ctx, "build", func() (err error) {
 		id, _, err = imagebuildah.BuildDockerfiles(all.ctx, store, opts, r.Files...)
-		return explain(err)
+		return r.Host.explain(ctx, r.Isolation, explain(err))
 	}))
 	tap.Close(err)
 	return id, all.close(err)

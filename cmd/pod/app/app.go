@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -29,6 +30,7 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app/system"
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/internal/version"
+	"github.com/rootless-pod/pod/pkg/build/overlaymount"
 	"github.com/rootless-pod/pod/pkg/doctor"
 	"github.com/rootless-pod/pod/pkg/rootless"
 	"github.com/rootless-pod/pod/pkg/storage"
@@ -45,6 +47,9 @@ func Main(entry rootless.Entry, args []string, start time.Time) int {
 	entry.Umask = syscall.Umask(0o022)
 	if reexec.Init() {
 		return 0 // a child of containers/storage, which works in a chroot
+	}
+	if filepath.Base(args[0]) == overlaymount.Name {
+		return overlay(args[1:])
 	}
 	if len(args) > 2 && args[1] == cleanupVerb {
 		args = append([]string{args[0]}, args[3:]...)
@@ -93,6 +98,15 @@ func Main(entry rootless.Entry, args []string, start time.Time) int {
 // probe is what pod doctor lets a process in a user namespace of its own try.
 func probe(args []string) int {
 	if err := doctor.RunProbe(context.Background(), args, os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintf(os.Stderr, "Error: %s\n", oneLine(err))
+		return cli.CodeFailure
+	}
+	return 0
+}
+
+// overlay mounts for a build, as fuse-overlayfs would.
+func overlay(args []string) int {
+	if err := overlaymount.Main(args); err != nil {
 		fmt.Fprintf(os.Stderr, "Error: %s\n", oneLine(err))
 		return cli.CodeFailure
 	}

@@ -25,6 +25,9 @@ const path = "/hello"
 //go:embed hello.bin
 var program []byte
 
+// Program is the program: static, and in need of nothing but the kernel.
+func Program() []byte { return program }
+
 // Build puts the image together.
 func Build() (bundle.Image, error) {
 	layer, err := archive()

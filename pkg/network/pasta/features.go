@@ -23,6 +23,15 @@ type features struct {
 
 const featuresFile = "pasta-features.json"
 
+// MapsGuest says whether the pasta at path is new enough for --map-guest-addr.
+func MapsGuest(ctx context.Context, path, dir string) (bool, error) {
+	if path == "" {
+		return false, nil
+	}
+	known, err := detect(ctx, path, dir)
+	return known.MapGuest, err
+}
+
 // detect says what the pasta at path can do. Asking it costs a process, so the
 // answer is kept in dir until the program changes.
 func detect(ctx context.Context, path, dir string) (features, error) {

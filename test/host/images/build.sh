@@ -21,6 +21,7 @@ readonly SYSTEMD=(systemd systemd-sysv dbus-broker busybox-static)
 join() { local IFS=,; printf '%s' "$*"; }
 
 debian() { # debian FILE PACKAGE...
+    cd "$dir" # a checkout may go away meanwhile
     local file=$1
     shift
     # shellcheck disable=SC2016
@@ -29,7 +30,7 @@ debian() { # debian FILE PACKAGE...
         --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/i18n/*' \
         --aptopt='Acquire::Retries "3"' \
         --customize-hook='rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/* "$1"/var/log/* "$1"/usr/lib/*/perl-base "$1"/usr/lib/*/gconv "$1"/usr/share/zoneinfo "$1"/var/lib/dpkg/info' \
-        --include="$(join "$@")" --format=tar "$SUITE" "$file" "$(../testhost mirror)" >&2
+        --include="$(join "$@")" --format=tar "$SUITE" "$file" "$("${SELF%/*}/../testhost" mirror)" >&2
 }
 
 golang() { # golang FILE: the toolchain alone; it needs no system around it

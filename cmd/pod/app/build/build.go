@@ -51,6 +51,10 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 		return err
 	}
 	f.build.Quiet = how == showQuiet
+	isolation, err := f.isolation()
+	if err != nil {
+		return err
+	}
 	src, err := locate(args, f.build.File)
 	if err != nil {
 		return err
@@ -73,7 +77,11 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 	if err != nil {
 		return err
 	}
-	id, err := build.Run(ctx, images, build.Request{Options: opts, Files: src.files, Progress: tell})
+	host, err := host(a, opts.RuntimeArgs)
+	if err != nil {
+		return err
+	}
+	id, err := build.Run(ctx, images, build.Request{Options: opts, Files: src.files, Progress: tell, Isolation: isolation, Host: host})
 	if err != nil {
 		return exitOf(err)
 	}

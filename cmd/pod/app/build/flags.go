@@ -15,6 +15,7 @@ import (
 	buildahcli "go.podman.io/buildah/pkg/cli"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/pkg/build/isolation"
 )
 
 // flags is what `pod build` was told. The reference's flags and their meaning
@@ -62,6 +63,12 @@ func (f *flags) add(cmd *cobra.Command) error {
 	// Stages that do not need each other are built at the same time.
 	if err := preset(cmd, "jobs", fmt.Sprint(runtime.NumCPU())); err != nil {
 		return err
+	}
+	// What is asked for, or the best that works here.
+	if os.Getenv("BUILDAH_ISOLATION") == "" {
+		if err := preset(cmd, "isolation", isolation.Auto); err != nil {
+			return err
+		}
 	}
 	if os.Getenv("BUILDAH_LAYERS") == "" {
 		if err := preset(cmd, "layers", "true"); err != nil {
@@ -118,9 +125,6 @@ func (f *flags) options(ctx context.Context, a *cli.App, cmd *cobra.Command, src
 	}
 	if f.build.Stdin {
 		opts.In = a.In
-	}
-	if a.Global.Runtime != "" {
-		opts.Runtime = a.Global.Runtime
 	}
 	for _, flag := range a.Global.RuntimeFlags {
 		opts.RuntimeArgs = append(opts.RuntimeArgs, "--"+flag)

@@ -1,0 +1,137 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"go.podman.io/buildah/define"
+	cstorage "go.podman.io/storage"
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-pod/pod/pkg/build/isolation"
+	"github.com/rootless-pod/pod/pkg/build/oneid"
+	"github.com/rootless-pod/pod/pkg/build/overlaymount"
+)
+
+// Host is what a build can have of this machine.
+type Host struct {
+	Isolation isolation.Host
+	Net       Net
+	// SingleID: the user has one id only.
+	SingleID bool
+	// Warn takes what is less than usual, one line each.
+	Warn func(string)
+}
+
+// adapt makes the build one that this host can do. The function returned is called
+// when the build has ended.
+func (h Host) adapt(ctx context.Context, name string, store cstorage.Store, opts *define.BuildOptions) (cstorage.Store, func() error, error) {
+	none := func() error { return nil }
+	choice, err := isolation.Choose(ctx, name, h.Isolation)
+	if err != nil {
+		return nil, none, err
+	}
+	if err := h.isolate(choice, opts); err != nil {
+		return nil, none, err
+	}
+	rlimits(h.Net.Rootless, opts.CommonBuildOpts)
+	if store, err = h.mounts(store); err != nil {
+		return nil, none, err
+	}
+	if h.SingleID {
+		h.Warn("one id only: " + oneid.Lost)
+		if err := oneid.Pretend(); err != nil {
+			return nil, none, fmt.Errorf("build with one id: %w", err)
+		}
+	}
+	h.Net.Warn = h.Warn
+	down, err := connect(ctx, h.Net, opts)
+	return store, down, err
+}
+
+// isolate sets the isolation, unless the user wants what it cannot give.
+func (h Host) isolate(choice isolation.Choice, opts *define.BuildOptions) error {
+	opts.Isolation, opts.Runtime = choice.Isolation, h.Isolation.Runtime
+	if choice.Isolation == define.IsolationChroot && choice.Reduced != "" {
+		if ns := namespaces(opts).Find(string(specs.NetworkNamespace)); ns != nil && !ns.Host {
+			return fmt.Errorf("--network: RUN steps can only have this host's network: %s", choice.Reduced)
+		}
+	}
+	if choice.HostName {
+		setNamespace(opts, define.NamespaceOption{Name: string(specs.UTSNamespace), Host: true})
+	}
+	if choice.Reduced != "" {
+		h.Warn(choice.Reduced)
+	}
+	return nil
+}
+
+// rlimits keeps buildah from raising limits that pod may not raise: those of a root
+// without CAP_SYS_RESOURCE.
+func rlimits(rootless bool, opts *define.CommonBuildOptions) {
+	if rootless {
+		return // buildah does it
+	}
+	for _, limit := range []struct {
+		name     string
+		resource int
+	}{{"nofile", unix.RLIMIT_NOFILE}, {"nproc", unix.RLIMIT_NPROC}} {
+		var have unix.Rlimit
+		given := slices.ContainsFunc(opts.Ulimit, func(s string) bool { return strings.HasPrefix(strings.ToLower(s), limit.name+"=") })
+		if given || unix.Getrlimit(limit.resource, &have) != nil || have.Max >= define.RLimitDefaultValue {
+			continue
+		}
+		opts.Ulimit = append(opts.Ulimit, fmt.Sprintf("%s=%d:%d", limit.name, have.Max, have.Max))
+	}
+}
+
+// withProgram is a store of which buildah takes that its overlays want a program.
+type withProgram struct {
+	cstorage.Store
+	program string
+}
+
+// GraphOptions are the store's, and the mount program.
+func (s withProgram) GraphOptions() []string {
+	return append(slices.Clone(s.Store.GraphOptions()), ".mount_program="+s.program)
+}
+
+// mounts gives buildah pod's own mount program where it would fail to mount the
+// overlays it wants in the directory for temporary files.
+func (h Host) mounts(store cstorage.Store) (cstorage.Store, error) {
+	for _, option := range store.GraphOptions() {
+		if strings.Contains(option, "mount_program=") {
+			return store, nil
+		}
+	}
+	dir := os.Getenv("TMPDIR")
+	if dir == "" {
+		dir = "/var/tmp"
+	}
+	refused, err := overlaymount.Refused(dir)
+	if err != nil || !refused {
+		return store, err
+	}
+	program, err := overlaymount.Link(filepath.Join(h.Isolation.RunDir, "bin"))
+	if err != nil {
+		return nil, err
+	}
+	return withProgram{Store: store, program: program}, nil
+}
+
+// explain adds to a failed build what this host refuses.
+func (h Host) explain(ctx context.Context, name string, err error) error {
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	if why := isolation.Explain(ctx, name, h.Isolation); why != "" {
+		return errors.Join(err, errors.New(why))
+	}
+	return err
+}

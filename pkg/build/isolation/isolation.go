@@ -1,0 +1,202 @@
+// Package isolation finds out how far the RUN steps of a build can be kept apart
+// from the rest of this host, and chooses how they are run: by an OCI runtime, or,
+// where that is refused (in a container that may not mount, say), in a chroot.
+//
+// It asks by trying: the runtime is started once for a program that needs nothing,
+// with what a step gets, and the answer is kept until the boot ends or anything it
+// depends on changes. What the steps do is buildah's business.
+package isolation
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"go.podman.io/buildah/define"
+)
+
+// Host is what the probes need to know.
+type Host struct {
+	// Runtime is the path of the OCI runtime, empty if there is none; RuntimeErr
+	// says why, with the remedy.
+	Runtime    string
+	RuntimeErr error
+	// RuntimeArgs are its global options.
+	RuntimeArgs []string
+	// Rootless: pod is root only in a user namespace of its own.
+	Rootless bool
+	// RunDir keeps the answer. It ends with the boot, or the answer is void then.
+	RunDir string
+	// Scratch is a directory on the file system of the store, from which programs
+	// can be executed.
+	Scratch string
+}
+
+// Found is what this host lets a build do.
+type Found struct {
+	// OCI says why the runtime cannot run a step; empty if it can.
+	OCI string `json:"oci,omitempty"`
+	// NoHostname: it can, but a step has the host's name.
+	NoHostname string `json:"no_hostname,omitempty"`
+	// Chroot says why a step cannot be run in a chroot either. It is only asked for
+	// when OCI is not empty.
+	Chroot string `json:"chroot,omitempty"`
+}
+
+// Choice is how steps are to be run.
+type Choice struct {
+	Isolation define.Isolation
+	// HostName: a step keeps the host's UTS namespace.
+	HostName bool
+	// Reduced says in one line what is less than it could be and why; empty if nothing.
+	Reduced string
+}
+
+// Auto is the isolation that is the best to be had here.
+const Auto = "auto"
+
+// Name reads an isolation as the user names it, "" being the default.
+func Name(name string) (string, error) {
+	switch lower := strings.ToLower(name); lower {
+	case "", "default":
+		return Auto, nil
+	case Auto, "oci", "rootless", "chroot":
+		return lower, nil
+	}
+	return "", fmt.Errorf("unrecognized isolation type %q: use auto, oci, rootless or chroot", name)
+}
+
+// Choose decides what name means here.
+func Choose(ctx context.Context, name string, host Host) (Choice, error) {
+	switch name {
+	case "chroot":
+		return Choice{Isolation: define.IsolationChroot}, nil
+	case Auto:
+		found, err := Find(ctx, host)
+		if err != nil {
+			return Choice{}, err
+		}
+		return found.choice(), nil
+	}
+	// What was asked for is tried; Explain tells what was in its way.
+	return Choice{Isolation: oci()}, nil
+}
+
+// oci is buildah's name for what pod does with an OCI runtime: no bridge networks
+// and no session keyring, for root too.
+func oci() define.Isolation { return define.IsolationOCIRootless }
+
+func (f Found) choice() Choice {
+	switch {
+	case f.OCI == "" && f.NoHostname == "":
+		return Choice{Isolation: oci()}
+	case f.OCI == "":
+		return Choice{Isolation: oci(), HostName: true, Reduced: "isolation oci: " + f.NoHostname + ": RUN steps have this host's name"}
+	case f.Chroot == "":
+		return Choice{Isolation: define.IsolationChroot, Reduced: "isolation chroot: " + f.OCI + ": RUN steps share this host's network and processes"}
+	}
+	return Choice{Isolation: define.IsolationChroot, Reduced: "no isolation: " + f.OCI + ", and a chroot is refused too (" + f.Chroot + "): RUN steps cannot work"}
+}
+
+// Explain is for a build with an isolation that the user chose, which failed: it
+// says why the runtime cannot run steps here; empty if it can.
+func Explain(ctx context.Context, name string, host Host) string {
+	if name != "oci" && name != "rootless" {
+		return ""
+	}
+	found, err := Find(ctx, host)
+	switch {
+	case err != nil || found.OCI == "" && found.NoHostname == "":
+		return ""
+	case found.OCI == "":
+		return fmt.Sprintf("isolation %s: %s; or use --isolation auto", name, found.NoHostname)
+	}
+	return fmt.Sprintf("isolation %s: %s; or use --isolation chroot", name, found.OCI)
+}
+
+// Find answers from what is kept, or tries.
+func Find(ctx context.Context, host Host) (Found, error) {
+	if host.Runtime == "" {
+		f := Found{OCI: "there is no OCI runtime"}
+		if host.RuntimeErr != nil {
+			f.OCI = host.RuntimeErr.Error()
+		}
+		return probeChroot(ctx, host, f)
+	}
+	key, err := keyOf(host)
+	if err != nil {
+		return Found{}, err
+	}
+	if found, ok := recall(host.RunDir, key); ok {
+		return found, nil
+	}
+	found, err := probe(ctx, host)
+	if err != nil {
+		return Found{}, err
+	}
+	keep(host.RunDir, key, found)
+	return found, nil
+}
+
+// probe tries the runtime with all that a step gets, then without a host name, then
+// a chroot.
+func probe(ctx context.Context, host Host) (Found, error) {
+	refusal, err := tryRuntime(ctx, host, true)
+	if err != nil || refusal == "" {
+		return Found{}, err
+	}
+	name := text(host.Runtime, refusal)
+	if strings.Contains(refusal, "hostname") {
+		again, err := tryRuntime(ctx, host, false)
+		if err != nil {
+			return Found{}, err
+		}
+		if again == "" {
+			return Found{NoHostname: name}, nil
+		}
+		name = text(host.Runtime, again)
+	}
+	return probeChroot(ctx, host, Found{OCI: name})
+}
+
+func probeChroot(ctx context.Context, host Host, f Found) (Found, error) {
+	refusal, err := tryChroot(ctx, host)
+	f.Chroot = refusal
+	return f, err
+}
+
+// text makes one line of what a runtime said, and names what mends it.
+func text(runtime, refusal string) string {
+	name := runtime[strings.LastIndexByte(runtime, '/')+1:]
+	line := name + ": " + strings.TrimPrefix(refusal, name+": ")
+	if remedy := remedy(refusal, Contained()); remedy != "" {
+		line += " (" + remedy + ")"
+	}
+	return line
+}
+
+// remedy names the option of the container around pod that lets the runtime do what
+// it was refused.
+func remedy(refusal string, contained bool) string {
+	denied := strings.Contains(refusal, "Operation not permitted") || strings.Contains(refusal, "operation not permitted") || strings.Contains(refusal, "ermission denied")
+	switch {
+	case !denied || !contained:
+		return ""
+	case strings.Contains(refusal, "proc"):
+		return "pod is in a container whose /proc is masked: start that one with --security-opt unmask=ALL, docker's with systempaths=unconfined"
+	case strings.Contains(refusal, "hostname"), strings.Contains(refusal, "mount"), strings.Contains(refusal, "unshare"), strings.Contains(refusal, "clone"), strings.Contains(refusal, "pivot"):
+		return "pod is in a container whose seccomp filter refuses it: start that one with --security-opt seccomp=unconfined"
+	}
+	return "pod is in a container: start that one with --privileged, or see `pod doctor`"
+}
+
+// Contained says whether pod itself is in a container.
+func Contained() bool {
+	for _, mark := range []string{"/run/.containerenv", "/.dockerenv"} {
+		if _, err := os.Lstat(mark); err == nil {
+			return true
+		}
+	}
+	return os.Getenv("container") != "" || os.Getenv("KUBERNETES_SERVICE_HOST") != ""
+}
