@@ -6,6 +6,7 @@ package build
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"go.podman.io/buildah/define"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/build/progress"
+	"github.com/rootless-pod/pod/pkg/build/reason"
 	"github.com/rootless-pod/pod/pkg/image"
 )
 
@@ -22,6 +24,11 @@ type Request struct {
 	Options define.BuildOptions
 	// Files are the paths or URLs of the Containerfiles, joined in order.
 	Files []string
+	// Key tells this build from others that pod remembers, but for the platform and
+	// target; nil remembers nothing.
+	Key *reason.Key
+	// Warn takes what the user should know and what ends no build.
+	Warn func(string)
 	// Progress says who is told what happens.
 	Progress progress.Options
 	// Isolation is what the user wants: auto, oci, rootless or chroot.
@@ -49,6 +56,8 @@ func Run(ctx context.Context, images *image.Store, r Request) (_ string, err err
 		return "", err
 	}
 	defer func() { err = errors.Join(err, end()) }()
+	r.Options = opts
+	remember := r.remember(ctx, store, &r.Progress)
 	tap := progress.New(r.Progress)
 	opts.Out, opts.Err, opts.ReportWriter = tap.Out(), tap.Err(), tap.Report()
 	all, err := watch(ctx, store, &opts)
@@ -62,6 +71,9 @@ func Run(ctx context.Context, images *image.Store, r Request) (_ string, err err
 		return r.Host.explain(ctx, r.Isolation, explain(err))
 	}))
 	tap.Close(err)
+	if err := remember(); err != nil && r.Warn != nil {
+		r.Warn(fmt.Sprintf("the next build cannot say what has changed: %v", err))
+	}
 	return id, all.close(err)
 }
 

@@ -69,6 +69,8 @@ type Event struct {
 
 	// raw is what was written, to the byte.
 	raw []byte
+	// said: by buildah, not by a step.
+	said bool
 }
 
 // Prefix stands before lines of one of several stages or platforms, as buildah

@@ -54,6 +54,22 @@ func (p *Plain) Event(e *Event) {
 	}
 }
 
+// Quiet prints the id of the image, and what podman does not hide either: what
+// steps write to standard error, and warnings.
+type Quiet struct{ Out, Err io.Writer }
+
+// Event prints an event.
+func (q *Quiet) Event(e *Event) {
+	switch {
+	case e.Kind == Image:
+		write(q.Out, e.raw)
+	case e.Kind == Output && e.Stream == Stderr && !e.said:
+		write(q.Err, e.raw)
+	case e.Kind == Warning && e.raw == nil:
+		fmt.Fprintf(q.Err, "WARN %s%s\n", e.Prefix(), e.Line)
+	}
+}
+
 // JSON prints each event as an object on a line of its own.
 type JSON struct{ Out io.Writer }
 

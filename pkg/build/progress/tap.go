@@ -226,7 +226,7 @@ const (
 type patterns struct{ step, commit, logged *regexp.Regexp }
 
 func newPatterns() patterns {
-	const prefix = `^(?:\[([a-z0-9]+/[a-z0-9/.]+)\] )?(?:\[(\d+)/(\d+)\] )?`
+	const prefix = `^(?:\[([a-z][a-z0-9]*/[a-z0-9/.]+)\] )?(?:\[(\d+)/(\d+)\] )?`
 	return patterns{
 		step:   regexp.MustCompile(prefix + `STEP (\d+)(?:/(\d+))?: `),
 		commit: regexp.MustCompile(prefix + `COMMIT(?: (.*))?$`),
@@ -270,7 +270,7 @@ func (t *Tap) line(s *stream, raw []byte) {
 			e.Line = m[4]
 		}
 	}
-	e.raw, e.Stream = raw, s.name
+	e.raw, e.said, e.Stream = raw, true, s.name
 	if e.Kind == Output {
 		e.Line = text
 	} else {

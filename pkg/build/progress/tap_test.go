@@ -199,6 +199,28 @@ func TestFailed(t *testing.T) {
 	}
 }
 
+func TestStep(t *testing.T) {
+	tests := map[string]Event{
+		"STEP 2/3: RUN x":                    {Stage: 1, Stages: 1, Step: 2, Total: 3, Instruction: "RUN x"},
+		"[2/4] STEP 5: COPY a b":             {Stage: 2, Stages: 4, Step: 5, Instruction: "COPY a b"},
+		"[linux/arm/v7] STEP 1/1: FROM x":    {Platform: "linux/arm/v7", Stage: 1, Stages: 1, Step: 1, Total: 1, Instruction: "FROM x"},
+		"[wasip1/wasm] [1/2] STEP 1/1: RUN ": {Platform: "wasip1/wasm", Stage: 1, Stages: 2, Step: 1, Total: 1, Instruction: "RUN "},
+		"[1/2] steps":                        {Kind: Output, Line: "[1/2] steps", Stream: Stdout, said: true},
+	}
+	for line, want := range tests {
+		tap, got := record(Options{})
+		say(tap, "%s", line)
+		if want.Kind == "" {
+			want.Kind = Start
+		}
+		e := (*got)[0]
+		e.Time, e.raw = time.Time{}, nil
+		if fmt.Sprint(e) != fmt.Sprint(want) {
+			t.Errorf("%s: got %+v", line, e)
+		}
+	}
+}
+
 func TestJSON(t *testing.T) {
 	var out bytes.Buffer
 	tap, _ := record(Options{Event: (&JSON{Out: &out}).Event, Why: func(*Event) string { return "x & y" }})

@@ -55,7 +55,7 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 	if err != nil {
 		return err
 	}
-	src, err := locate(args, f.build.File)
+	src, err := locate(args, f.build.File, a.In)
 	if err != nil {
 		return err
 	}
@@ -69,6 +69,10 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 	if err != nil {
 		return err
 	}
+	request := build.Request{Options: opts, Files: src.files}
+	if cmd.Flags().Changed("plan") {
+		return printPlans(ctx, a, &request, f.plan)
+	}
 	tell, err := show(a, how, &opts)
 	if err != nil {
 		return err
@@ -77,11 +81,12 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 	if err != nil {
 		return err
 	}
-	host, err := host(a, opts.RuntimeArgs)
-	if err != nil {
+	request.Options, request.Key, request.Isolation = opts, src.key(), isolation
+	request.Progress, request.Warn = tell, func(text string) { a.Warn("%s", text) }
+	if request.Host, err = host(a, opts.RuntimeArgs); err != nil {
 		return err
 	}
-	id, err := build.Run(ctx, images, build.Request{Options: opts, Files: src.files, Progress: tell, Isolation: isolation, Host: host})
+	id, err := build.Run(ctx, images, request)
 	if err != nil {
 		return exitOf(err)
 	}

@@ -3,14 +3,18 @@ package build
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"go.podman.io/buildah/define"
 	"go.podman.io/storage/pkg/archive"
 	"go.podman.io/storage/pkg/chrootarchive"
+
+	"github.com/rootless-pod/pod/pkg/build/reason"
 )
 
 // source is where a build reads: the directory of its context and the
@@ -20,21 +24,29 @@ type source struct {
 	files []string
 	// temporary is removed after the build; empty when nothing was brought.
 	temporary string
+	// stdin is the file that keeps what -f - has read.
+	stdin string
+	// named is what the user calls the context.
+	named string
 }
 
 // stdinFile is what -f - reads.
 const stdinFile = "/dev/stdin"
 
 func (s *source) close() error {
-	if s.temporary == "" {
-		return nil
+	var err error
+	if s.temporary != "" {
+		err = os.RemoveAll(s.temporary)
 	}
-	return os.RemoveAll(s.temporary)
+	if s.stdin != "" {
+		err = errors.Join(err, os.Remove(s.stdin))
+	}
+	return err
 }
 
 // locate finds the context that args names and the Containerfiles of -f, and
 // brings what is not a directory of this host. On error nothing is left.
-func locate(args, files []string) (_ *source, err error) {
+func locate(args, files []string, in io.Reader) (_ *source, err error) {
 	s := &source{}
 	defer func() {
 		if err != nil {
@@ -52,6 +64,12 @@ func locate(args, files []string) (_ *source, err error) {
 		}
 	}
 	if err := s.bring(args); err != nil {
+		return nil, err
+	}
+	if s.named = s.dir; s.temporary != "" {
+		s.named = args[0]
+	}
+	if err := s.spool(in); err != nil {
 		return nil, err
 	}
 	if info, err := os.Stat(s.dir); err != nil {
@@ -85,6 +103,43 @@ func (s *source) check() error {
 		}
 	}
 	return nil
+}
+
+// spool keeps the Containerfile that comes from standard input: it is read more
+// than once.
+func (s *source) spool(in io.Reader) error {
+	at := slices.Index(s.files, stdinFile)
+	if at < 0 {
+		return nil
+	}
+	f, err := os.CreateTemp("", "pod-containerfile-")
+	if err != nil {
+		return fmt.Errorf("Containerfile of standard input: %w", err)
+	}
+	s.stdin, s.files[at] = f.Name(), f.Name()
+	_, err = io.Copy(f, in)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("Containerfile of standard input: %w", err)
+	}
+	return nil
+}
+
+// key tells this build from others, for what pod remembers of builds.
+func (s *source) key() *reason.Key {
+	k := &reason.Key{Context: s.named}
+	for _, file := range s.files {
+		if rel, err := filepath.Rel(s.dir, file); err == nil && filepath.IsAbs(file) && filepath.IsLocal(rel) {
+			file = rel // of a context that was brought, too
+		} else if file == s.stdin {
+			file = "-"
+		} else if !remote(file) {
+			if abs, err := filepath.Abs(file); err == nil {
+				file = abs
+			}
+		}
+		k.Files = append(k.Files, file)
+	}
+	return k
 }
 
 // bring sets the directory of the context: the one named, that of the first

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/pkg/build/progress"
+	"github.com/rootless-pod/pod/pkg/build/reason"
 )
 
 // The values of --progress.
@@ -42,12 +43,15 @@ func (f *flags) shown(fs *pflag.FlagSet) (string, error) {
 // show returns who is told what happens in the build.
 func show(a *cli.App, how string, opts *define.BuildOptions) (progress.Options, error) {
 	switch how {
+	case showQuiet:
+		opts.Quiet = false // or buildah would not say what it does
+		return progress.Options{Event: (&progress.Quiet{Out: opts.Out, Err: opts.Err}).Event}, nil
 	case showJSON:
 		return progress.Options{Event: (&progress.JSON{Out: opts.Out}).Event}, nil
 	case showTTY:
 		return progress.Options{}, fmt.Errorf("--progress tty needs a terminal for standard output: use plain or json")
 	}
-	plain := &progress.Plain{Out: opts.Out, Err: opts.Err}
+	plain := &progress.Plain{Out: opts.Out, Err: opts.Err, Quiet: expected}
 	return progress.Options{Event: plain.Event, Verbatim: true, Merge: same(opts.Out, opts.Err)}, nil
 }
 
@@ -65,4 +69,9 @@ func same(a, b io.Writer) bool {
 	}
 	ys, err := y.Stat()
 	return err == nil && os.SameFile(xs, ys)
+}
+
+// expected says that a step is not cached for a reason that the user knows.
+func expected(why string) bool {
+	return why == reason.First || why == reason.NoCache || reason.Follows(why)
 }
