@@ -78,6 +78,13 @@ func (s *Store) Close() error {
 	return err
 }
 
+// Wrote says whether images were brought or made, or it was tried.
+func (s *Store) Wrote() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.writer != nil
+}
+
 // Storage is the store of layers below.
 func (s *Store) Storage() *storage.Store { return s.storage }
 

@@ -1,6 +1,7 @@
 package libpod
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,6 +20,22 @@ func usedUntil(c *state.Container) time.Time {
 		return time.Now()
 	}
 	return lastActive(c)
+}
+
+// Idle are the containers at rest, with the time since which they are.
+func (e *Engine) Idle(ctx context.Context) (map[string]time.Time, error) {
+	all, err := e.state.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	idle := map[string]time.Time{}
+	for _, c := range all {
+		switch e.status(c) {
+		case StatusCreated, StatusExited:
+			idle[c.ID] = lastActive(c)
+		}
+	}
+	return idle, nil
 }
 
 // markUsed notes until when a container used what it held. Its beginning was

@@ -43,6 +43,9 @@ func New(a *cli.App) *cobra.Command {
 }
 
 func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []string) (err error) {
+	if _, err := a.Settings(); err != nil {
+		return err
+	}
 	if err := f.check(cmd.Flags()); err != nil {
 		return err
 	}
@@ -97,6 +100,10 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 	if err != nil {
 		a.Warn("the event build of image %s was not recorded: %v", id, err)
 	}
+	if err := images.MarkBuilt(ctx, id); err != nil {
+		a.Warn("%v", err)
+	}
+	a.CollectGarbage(ctx)
 	return nil
 }
 

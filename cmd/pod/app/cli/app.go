@@ -22,6 +22,7 @@ import (
 	"github.com/rootless-pod/pod/pkg/image"
 	"github.com/rootless-pod/pod/pkg/libpod"
 	"github.com/rootless-pod/pod/pkg/rootless"
+	"github.com/rootless-pod/pod/pkg/settings"
 	"github.com/rootless-pod/pod/pkg/storage"
 )
 
@@ -50,6 +51,8 @@ type App struct {
 	images  lazy[*image.Store]
 	events  lazy[events.Log]
 	engine  lazy[*libpod.Engine]
+
+	settings lazy[settings.Settings]
 }
 
 // Global are the flags of every command.

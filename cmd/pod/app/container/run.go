@@ -142,11 +142,13 @@ func describe(ctx context.Context, a *cli.App, spec *specgen.Container, create *
 			return nil, img, err
 		}
 	}
+	pulled := false
 	if spec.Rootfs == "" {
 		images, err := a.Images(ctx)
 		if err == nil {
 			err = step.Do(ctx, "image.ensure", func() error {
 				img, err = images.Ensure(ctx, spec.Image, pull)
+				pulled = images.Wrote()
 				return err
 			})
 		}
@@ -157,6 +159,9 @@ func describe(ctx context.Context, a *cli.App, spec *specgen.Container, create *
 	}
 	if err := <-opened; err != nil {
 		return nil, img, err
+	}
+	if pulled {
+		a.CollectGarbage(ctx)
 	}
 	e, err := a.Engine(ctx)
 	return e, img, err

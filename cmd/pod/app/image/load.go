@@ -40,6 +40,9 @@ func newLoad(a *cli.App) *cobra.Command {
 }
 
 func runLoad(ctx context.Context, a *cli.App, opts *loadOptions) error {
+	if _, err := a.Settings(); err != nil {
+		return err
+	}
 	images, err := a.Images(ctx)
 	if err != nil {
 		return err
@@ -61,5 +64,6 @@ func runLoad(ctx context.Context, a *cli.App, opts *loadOptions) error {
 		recordNamed(ctx, a, images, events.LoadArchive, name)
 		fmt.Fprintln(a.Out, "Loaded image: "+name)
 	}
+	a.CollectGarbage(ctx)
 	return nil
 }

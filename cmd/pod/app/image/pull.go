@@ -57,6 +57,9 @@ func runPull(ctx context.Context, a *cli.App, opts *pullOptions, names []string)
 		return err
 	}
 	opts.Access = access
+	if _, err := a.Settings(); err != nil {
+		return err
+	}
 	opts.Progress = a.Err
 	images, err := a.Images(ctx)
 	if err != nil {
@@ -74,6 +77,9 @@ func runPull(ctx context.Context, a *cli.App, opts *pullOptions, names []string)
 			record(a, events.Pull, img.ID, name)
 			fmt.Fprintln(a.Out, img.ID)
 		}
+	}
+	if len(errs) < len(names) {
+		a.CollectGarbage(ctx)
 	}
 	return failed(errs)
 }

@@ -1,0 +1,54 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/rootless-pod/pod/pkg/events"
+	"github.com/rootless-pod/pod/pkg/gc"
+	"github.com/rootless-pod/pod/pkg/libpod"
+	"github.com/rootless-pod/pod/pkg/settings"
+)
+
+// Settings are those of pod.toml. What brings or builds images asks for them
+// before it begins, so that a mistake in the file changes nothing.
+func (a *App) Settings() (settings.Settings, error) {
+	return a.settings.get(func() (settings.Settings, func() error, error) {
+		user, err := settings.User()
+		if err != nil {
+			s, err := settings.Load(settings.System)
+			return s, nil, err
+		}
+		s, err := settings.Load(settings.System, user)
+		return s, nil, err
+	})
+}
+
+// CollectGarbage applies [gc] of pod.toml, after images were brought or built. The
+// command has done its work, so what goes wrong here is a warning.
+func (a *App) CollectGarbage(ctx context.Context) {
+	s, err := a.Settings()
+	if err == nil && s.GC.Active() {
+		err = a.collect(ctx, s.GC)
+	}
+	if err != nil {
+		a.Warn("%v", err)
+	}
+}
+
+func (a *App) collect(ctx context.Context, policy settings.GC) error {
+	images, err := a.Images(ctx)
+	if err != nil {
+		return err
+	}
+	return gc.After(ctx, gc.Options{
+		Policy: policy, Images: images,
+		Engine: func() (*libpod.Engine, error) { return a.Engine(ctx) },
+		Removed: func(id string) {
+			if log, err := a.Events(); err == nil {
+				_ = log.Write(events.Event{Type: events.Image, Status: events.Remove, ID: id, Name: id})
+			}
+		},
+		Say: func(line string) { fmt.Fprintln(a.LogErr, line) },
+	})
+}
