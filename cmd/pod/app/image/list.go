@@ -118,8 +118,8 @@ type row struct {
 	Created, CreatedAt           string
 	CreatedSince                 string
 	CreatedTime                  string
-	Size, VirtualSize            string
-	SharedSize                   int64
+	Size                         string
+	SharedSize, VirtualSize      int64
 	Containers                   int
 	LastUsed                     string
 	Dangling, ReadOnly           bool
@@ -127,7 +127,8 @@ type row struct {
 	IsManifestList               bool
 	Labels                       map[string]string
 	Names, RepoTags, RepoDigests []string
-	History, Os, Arch, ParentId  string //nolint:revive // the field's own spelling
+	History, Os, Arch            string
+	Id, ParentId                 string //nolint:revive // the field's own spelling
 	summary                      *image.Summary
 }
 
@@ -152,11 +153,11 @@ func rowsOf(img *image.Summary, full bool) []row {
 		}
 		rows = append(rows, row{
 			Repository: repository, Tag: tag, ID: id, Digest: img.Digest, Created: since, CreatedSince: since,
-			CreatedAt: at, CreatedTime: at, Size: output.Size(img.Size), VirtualSize: output.Size(img.Size),
+			CreatedAt: at, CreatedTime: at, Size: output.Size(img.Size), VirtualSize: img.Size,
 			LastUsed: output.Ago(img.LastUsed), Containers: img.Containers, Dangling: img.Dangling, IsDangling: img.Dangling,
 			ReadOnly: img.ReadOnly, IsReadOnly: img.ReadOnly, IsManifestList: img.List, Labels: img.Labels,
 			Names: img.Names, RepoTags: img.Names, RepoDigests: img.RepoDigests, History: history,
-			Os: img.OS, Arch: img.Arch, ParentId: img.ParentID, summary: img,
+			Os: img.OS, Arch: img.Arch, Id: img.ID, ParentId: img.ParentID, summary: img,
 		})
 	}
 	return rows
