@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -22,12 +23,13 @@ import (
 	"github.com/rootless-pod/pod/internal/testregistry"
 )
 
-// registry [-tls] [-auth USER:PASSWORD] [-lies] [-search FILE] starts a registry on loopback
+// registry [-tls] [-auth USER:PASSWORD] [-lies] [-search FILE] [-flaky N] starts a registry on loopback
 // that lives as long as the script, and puts its address into $REGISTRY. A
 // plain one is put into the user's registries.conf.d as insecure. With -tls
 // its certificate is in $WORK/certs/ca.crt, for --cert-dir. With -lies every
 // blob it serves has a flipped bit. With -search it answers /v1/search with those
-// elements of FILE's JSON array whose name contains the term.
+// elements of FILE's JSON array whose name contains the term. With -flaky the first N
+// manifests that are put or asked for are answered with 503.
 func registryCommand(ts *testscript.TestScript, neg bool, args []string) {
 	flags := flag.NewFlagSet("registry", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -35,13 +37,17 @@ func registryCommand(ts *testscript.TestScript, neg bool, args []string) {
 	auth := flags.String("auth", "", "")
 	lies := flags.Bool("lies", false, "")
 	search := flags.String("search", "", "")
+	flaky := flags.Int("flaky", 0, "")
 	if err := flags.Parse(args); err != nil || neg || flags.NArg() != 0 {
-		ts.Fatalf("usage: registry [-tls] [-auth USER:PASSWORD] [-lies] [-search FILE]")
+		ts.Fatalf("usage: registry [-tls] [-auth USER:PASSWORD] [-lies] [-search FILE] [-flaky N]")
 	}
 	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	boxOf(ts).registry = handler // images are pushed past password and TLS
 	if *lies {
 		handler = lying(handler)
+	}
+	if *flaky > 0 {
+		handler = unreliable(handler, *flaky)
 	}
 	if *search != "" {
 		handler = searchable(handler, []byte(ts.ReadFile(*search)))
@@ -101,6 +107,19 @@ func lying(next http.Handler) http.Handler {
 		maps.Copy(w.Header(), reply.Header())
 		w.WriteHeader(reply.Code)
 		_, _ = w.Write(body)
+	})
+}
+
+// unreliable is out of order for the first n manifests.
+func unreliable(next http.Handler, n int) http.Handler {
+	var left atomic.Int64
+	left.Store(int64(n))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/manifests/") && left.Add(-1) >= 0 {
+			http.Error(w, "out of order", http.StatusServiceUnavailable)
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 
