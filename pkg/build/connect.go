@@ -10,8 +10,8 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"go.podman.io/buildah/define"
 
+	"github.com/rootless-pod/pod/internal/nested"
 	"github.com/rootless-pod/pod/internal/process"
-	"github.com/rootless-pod/pod/pkg/build/isolation"
 	"github.com/rootless-pod/pod/pkg/network"
 	"github.com/rootless-pod/pod/pkg/network/link"
 	"github.com/rootless-pod/pod/pkg/network/pasta"
@@ -46,7 +46,7 @@ func connect(ctx context.Context, n Net, opts *define.BuildOptions) (down func()
 			return none, fmt.Errorf("--network %s: %w", mode, err)
 		}
 		reason, _, _ := strings.Cut(err.Error(), ", or use")
-		if isolation.Contained() {
+		if nested.Contained() {
 			reason = "/dev/net/tun is not to be had in this container (start it with --device /dev/net/tun)"
 		}
 		n.stepHost(opts, reason)

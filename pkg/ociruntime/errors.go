@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/rootless-pod/pod/internal/nested"
 )
 
 // Kind says what a runtime's error means to the caller.
@@ -62,7 +64,11 @@ func KindOf(err error) Kind {
 // newError makes an Error of what a runtime wrote.
 func newError(runtime, verb, id, text string) *Error {
 	message := clean(text)
-	return &Error{Kind: classify(message), Runtime: runtime, Verb: verb, ID: id, Message: message}
+	kind := classify(message)
+	if remedy := nested.Remedy(message); remedy != "" && kind == KindOther {
+		message += " (" + remedy + ")"
+	}
+	return &Error{Kind: kind, Runtime: runtime, Verb: verb, ID: id, Message: message}
 }
 
 // logfmtMessage finds the message in a line of runc's log: time="…" level=error

@@ -13,6 +13,9 @@ import (
 // boxArchive is a Debian system that distrobox can make a box of offline.
 const boxArchive = "/usr/share/pod-testhost/box.tar"
 
+// imagesDir has the archives that test/host/images makes.
+const imagesDir = "/usr/local/share/pod-testhost"
+
 // A condition returns why it does not hold, or "" when it does.
 func conditions() map[string]func() string {
 	return map[string]func() string{
@@ -75,6 +78,9 @@ func conditions() map[string]func() string {
 				return "distrobox is not installed"
 			}
 			return exists(boxArchive, "no root file system for a box; test/host/testhost makes one")
+		},
+		"images": func() string {
+			return exists(imagesDir, "no systems to build images on: make images puts them into the test host")
 		},
 		"catatonit": program("catatonit"),
 		"strace":    program("strace"),

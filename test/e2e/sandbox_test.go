@@ -81,6 +81,7 @@ func setup(t *testing.T, env *testscript.Env) error {
 	env.Setenv("RUNROOT", runRoot)
 	env.Setenv("LANG", "C.UTF-8")
 	env.Setenv("BOX", boxArchive)
+	env.Setenv("IMAGES", imagesDir)
 	env.Setenv("CONTAINERS_STORAGE_CONF", filepath.Join(base, "storage.conf"))
 	env.Setenv("REGISTRY_AUTH_FILE", filepath.Join(config, "auth.json"))
 

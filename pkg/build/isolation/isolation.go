@@ -10,10 +10,11 @@ package isolation
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 
 	"go.podman.io/buildah/define"
+
+	"github.com/rootless-pod/pod/internal/nested"
 )
 
 // Host is what the probes need to know.
@@ -170,33 +171,8 @@ func probeChroot(ctx context.Context, host Host, f Found) (Found, error) {
 func text(runtime, refusal string) string {
 	name := runtime[strings.LastIndexByte(runtime, '/')+1:]
 	line := name + ": " + strings.TrimPrefix(refusal, name+": ")
-	if remedy := remedy(refusal, Contained()); remedy != "" {
+	if remedy := nested.Remedy(refusal); remedy != "" {
 		line += " (" + remedy + ")"
 	}
 	return line
-}
-
-// remedy names the option of the container around pod that lets the runtime do what
-// it was refused.
-func remedy(refusal string, contained bool) string {
-	denied := strings.Contains(refusal, "Operation not permitted") || strings.Contains(refusal, "operation not permitted") || strings.Contains(refusal, "ermission denied")
-	switch {
-	case !denied || !contained:
-		return ""
-	case strings.Contains(refusal, "proc"):
-		return "pod is in a container whose /proc is masked: start that one with --security-opt unmask=ALL, docker's with systempaths=unconfined"
-	case strings.Contains(refusal, "hostname"), strings.Contains(refusal, "mount"), strings.Contains(refusal, "unshare"), strings.Contains(refusal, "clone"), strings.Contains(refusal, "pivot"):
-		return "pod is in a container whose seccomp filter refuses it: start that one with --security-opt seccomp=unconfined"
-	}
-	return "pod is in a container: start that one with --privileged, or see `pod doctor`"
-}
-
-// Contained says whether pod itself is in a container.
-func Contained() bool {
-	for _, mark := range []string{"/run/.containerenv", "/.dockerenv"} {
-		if _, err := os.Lstat(mark); err == nil {
-			return true
-		}
-	}
-	return os.Getenv("container") != "" || os.Getenv("KUBERNETES_SERVICE_HOST") != ""
 }
