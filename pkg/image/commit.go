@@ -22,7 +22,7 @@ import (
 type CommitOptions struct {
 	// Base is the id of the image below; empty makes an image of one layer.
 	Base string
-	// LayerID is the id in the store of the layer that is made.
+	// LayerID is the id in the store of the layer that is made; see Store.LayerID.
 	LayerID string
 	// Config is the new image's; see BaseConfig.
 	Config Config
@@ -161,8 +161,22 @@ func dropEntries(r io.Reader, w io.Writer, drop func(*tar.Header) bool) error {
 	}
 }
 
+// LayerID is the id that the layer gets over an image (none: ""): that which a
+// pull gives to the same content. With another one the image could not be pulled
+// on this host, where it is already (storage/storage_dest.go, layerID).
+func (s *Store) LayerID(ctx context.Context, layer *Layer, base string) (string, error) {
+	if base == "" {
+		return layer.info.digest.Encoded(), nil
+	}
+	img, err := s.find(ctx, base)
+	if err != nil {
+		return "", err
+	}
+	return digest.Canonical.FromString(img.TopLayer + "+" + layer.info.digest.Encoded()).Encoded(), nil
+}
+
 // Commit makes an image of a layer and returns its id. Killed half way it leaves
-// at most a layer that the next sweep removes.
+// at most a layer that no image has.
 func (s *Store) Commit(ctx context.Context, layer *Layer, o *CommitOptions) (string, error) {
 	if err := CheckCommit(o); err != nil {
 		return "", err
@@ -197,7 +211,11 @@ func (s *Store) Commit(ctx context.Context, layer *Layer, o *CommitOptions) (str
 		return "", err
 	}
 	o.say("Copying blob %s", layer.info.digest)
+	made := !lib.store.Library().Exists(o.LayerID)
 	err = step.Do(ctx, "commit.layer", func() error {
+		if !made {
+			return nil // another image has it
+		}
 		return lib.store.NewLayer(ctx, o.LayerID, parent, &cstorage.LayerOptions{
 			OriginalDigest: layer.info.digest, UncompressedDigest: layer.info.digest,
 		}, layer.file)
@@ -208,8 +226,11 @@ func (s *Store) Commit(ctx context.Context, layer *Layer, o *CommitOptions) (str
 	o.say("Copying config sha256:%s", docs.id)
 	o.say("Writing manifest to image destination")
 	err = step.Do(ctx, "commit.image", func() error { return s.record(ctx, lib, docs, o.LayerID, names) })
+	if err != nil && made {
+		err = errors.Join(err, lib.store.DeleteUnused(context.WithoutCancel(ctx), o.LayerID))
+	}
 	if err != nil {
-		return "", errors.Join(explain("commit", err), lib.store.DeleteLayer(context.WithoutCancel(ctx), o.LayerID))
+		return "", explain("commit", err)
 	}
 	s.MarkUsed(docs.id)
 	return docs.id, nil

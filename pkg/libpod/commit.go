@@ -18,7 +18,6 @@ import (
 	"github.com/rootless-pod/pod/pkg/filecopy"
 	"github.com/rootless-pod/pod/pkg/image"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
-	"github.com/rootless-pod/pod/pkg/storage"
 )
 
 // CommitOptions say how an image is made of a container.
@@ -57,19 +56,16 @@ func (e *Engine) Commit(ctx context.Context, nameOrID string, opts CommitOptions
 		return "", fmt.Errorf("commit container %s: %w", c.Name, err)
 	}
 	defer func() { _ = layer.Close() }() // nothing of it lasts
-	// The layer is found by the lock as long as no image has it: see sweepLayers.
-	id, err := newID()
+	if commit.LayerID, err = images.LayerID(ctx, layer, commit.Base); err != nil {
+		return "", err
+	}
+	// A layer that a kill leaves without an image is found by its lock: see sweepCommits.
+	lock, err := e.state.Lock(ctx, commitLock+commit.LayerID)
 	if err != nil {
 		return "", err
 	}
-	lock, err := e.state.Lock(ctx, id)
-	if err != nil {
-		return "", err
-	}
-	defer e.unlock(lock)
-	commit.LayerID = storage.LayerID(id)
 	imageID, err := images.Commit(ctx, layer, commit)
-	if err != nil {
+	if err := errors.Join(err, e.state.RemoveLock(lock)); err != nil {
 		return "", err
 	}
 	e.event(ctx, events.Commit, c)

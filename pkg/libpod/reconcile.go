@@ -114,6 +114,9 @@ func (e *Engine) sweep(ctx context.Context, force bool) error {
 			return err
 		}
 	}
+	if err := e.sweepCommits(ctx, store); err != nil {
+		return err
+	}
 	if err := e.sweepLocks(); err != nil {
 		return err
 	}
@@ -231,6 +234,34 @@ func (e *Engine) sweepLocks() error {
 	return nil
 }
 
+// commitLock and the id of a layer name the lock of a commit that makes it.
+const commitLock = "layer-"
+
+// sweepCommits removes layers for which a killed commit has made no image.
+func (e *Engine) sweepCommits(ctx context.Context, store *storage.Store) error {
+	names, err := e.state.LockNames()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		layer, ok := strings.CutPrefix(name, commitLock)
+		if !ok {
+			continue
+		}
+		lock, free, err := e.state.TryLock(name)
+		if err != nil {
+			return err
+		}
+		if !free {
+			continue
+		}
+		if err := errors.Join(store.DeleteUnused(ctx, layer), e.state.RemoveLock(lock)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // sweepLayers removes layers that a kill left without a container.
 func (e *Engine) sweepLayers(ctx context.Context, store *storage.Store) error {
 	var known map[string]bool
@@ -242,14 +273,6 @@ func (e *Engine) sweepLayers(ctx context.Context, store *storage.Store) error {
 			known = make(map[string]bool, len(ids))
 			for id := range ids {
 				known[storage.LayerID(id)] = true
-			}
-			// A commit that is under way holds a lock for its layer.
-			locks, lockErr := e.state.LockNames()
-			listErr = errors.Join(listErr, lockErr)
-			for _, name := range locks {
-				if len(name) == idLength {
-					known[storage.LayerID(name)] = true
-				}
 			}
 		}
 		return listErr != nil || known[layer]

@@ -274,7 +274,8 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 	return s.DeleteLayer(ctx, LayerID(id))
 }
 
-// DeleteLayer removes a layer of pod's; a layer that is gone is no error.
+// DeleteLayer removes a layer of a container of pod's; a layer that is gone is no
+// error.
 func (s *Store) DeleteLayer(ctx context.Context, layer string) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -282,6 +283,10 @@ func (s *Store) DeleteLayer(ctx context.Context, layer string) error {
 	if !strings.HasPrefix(layer, layerMark) {
 		return fmt.Errorf("layer %s was not made by pod", layer)
 	}
+	return s.deleteLayer(layer)
+}
+
+func (s *Store) deleteLayer(layer string) error {
 	err := s.store.DeleteLayer(layer)
 	if err == nil || errors.Is(err, cstorage.ErrLayerUnknown) || errors.Is(err, cstorage.ErrNotALayer) ||
 		errors.Is(err, cstorage.ErrLayerUsedByImage) { // a commit has come to its end
@@ -351,6 +356,30 @@ func (s *Store) OrphanLayers(ctx context.Context, keep func(layer string) bool) 
 		}
 	}
 	return orphans, nil
+}
+
+// DeleteUnused deletes a layer, if it is there and nothing is on it.
+func (s *Store) DeleteUnused(ctx context.Context, layer string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if _, err := s.store.Layer(layer); errors.Is(err, cstorage.ErrLayerUnknown) {
+		return nil
+	}
+	used, err := s.usedLayers()
+	if err != nil || used[layer] {
+		return err
+	}
+	layers, err := s.store.Layers()
+	if err != nil {
+		return fmt.Errorf("list layers: %w", err)
+	}
+	for i := range layers {
+		if layers[i].Parent == layer {
+			return nil
+		}
+	}
+	return s.deleteLayer(layer)
 }
 
 // DropTemporary removes the files in which a killed process was writing a list of

@@ -67,8 +67,7 @@ func (s *Store) LayerDiff(ctx context.Context, id string) (io.ReadCloser, error)
 	return diff, translate("read what is in", id, err)
 }
 
-// NewLayer makes a layer of an image from an archive. Its id has pod's mark: a
-// layer that no image came to use is found by OrphanLayers.
+// NewLayer makes a layer of an image from an archive.
 func (s *Store) NewLayer(ctx context.Context, id, parent string, opts *cstorage.LayerOptions, diff io.Reader) error {
 	if err := ctx.Err(); err != nil {
 		return err

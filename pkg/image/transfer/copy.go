@@ -240,4 +240,3 @@ func printable(line string) string {
 		return r
 	}, strings.ToValidUTF8(line, "?"))
 }
-
