@@ -76,20 +76,23 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 	if cmd.Flags().Changed("plan") {
 		return printPlans(ctx, a, &request, f.plan)
 	}
-	tell, err := show(a, how, &opts)
-	if err != nil {
-		return err
-	}
 	images, err := a.Images(ctx)
 	if err != nil {
 		return err
 	}
-	request.Options, request.Key, request.Isolation = opts, src.key(), isolation
-	request.Progress, request.Warn = tell, func(text string) { a.Warn("%s", text) }
 	if request.Host, err = host(a, opts.RuntimeArgs); err != nil {
 		return err
 	}
+	tell, end, err := show(a, how, &opts)
+	if err != nil {
+		return err
+	}
+	request.Progress, request.Warn = tell, func(text string) { a.Warn("%s", text) }
+	request.Options, request.Key, request.Isolation = opts, src.key(), isolation
 	id, err := build.Run(ctx, images, request)
+	if endErr := end(err); endErr != nil {
+		a.Warn("%v", endErr)
+	}
 	if err != nil {
 		return exitOf(err)
 	}

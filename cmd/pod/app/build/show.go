@@ -1,6 +1,7 @@
 package build
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -9,8 +10,8 @@ import (
 	"go.podman.io/buildah/define"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/cmd/pod/app/view"
 	"github.com/rootless-pod/pod/pkg/build/progress"
-	"github.com/rootless-pod/pod/pkg/build/reason"
 )
 
 // The values of --progress.
@@ -40,19 +41,33 @@ func (f *flags) shown(fs *pflag.FlagSet) (string, error) {
 	return how, nil
 }
 
-// show returns who is told what happens in the build.
-func show(a *cli.App, how string, opts *define.BuildOptions) (progress.Options, error) {
+// show returns who is told what happens in the build, and what is to be done
+// when it has ended.
+func show(a *cli.App, how string, opts *define.BuildOptions) (tell progress.Options, end func(error) error, err error) {
+	end = func(error) error { return nil }
+	able := opts.Out == a.Out && view.CanDraw(a.Out) && view.IsTerminal(a.Err)
+	if how == showAuto {
+		if how = showPlain; able && os.Getenv("TERM") != "" {
+			how = showTTY
+		}
+	}
 	switch how {
 	case showQuiet:
 		opts.Quiet = false // or buildah would not say what it does
-		return progress.Options{Event: (&progress.Quiet{Out: opts.Out, Err: opts.Err}).Event}, nil
+		tell.Event = (&progress.Quiet{Out: opts.Out, Err: opts.Err}).Event
 	case showJSON:
-		return progress.Options{Event: (&progress.JSON{Out: opts.Out}).Event}, nil
+		tell.Event = (&progress.JSON{Out: opts.Out}).Event
 	case showTTY:
-		return progress.Options{}, fmt.Errorf("--progress tty needs a terminal for standard output: use plain or json")
+		if !able {
+			return tell, nil, errors.New("--progress tty needs a terminal for standard output and error: use plain or json")
+		}
+		t := newTerminal(a.Out)
+		tell.Event, end = t.Event, t.finish
+	default:
+		plain := &progress.Plain{Out: opts.Out, Err: opts.Err, Quiet: expected}
+		tell = progress.Options{Event: plain.Event, Verbatim: true, Merge: same(opts.Out, opts.Err)}
 	}
-	plain := &progress.Plain{Out: opts.Out, Err: opts.Err, Quiet: expected}
-	return progress.Options{Event: plain.Event, Verbatim: true, Merge: same(opts.Out, opts.Err)}, nil
+	return tell, end, nil
 }
 
 // same says whether two writers end in the same file, so that the order of what
@@ -69,9 +84,4 @@ func same(a, b io.Writer) bool {
 	}
 	ys, err := y.Stat()
 	return err == nil && os.SameFile(xs, ys)
-}
-
-// expected says that a step is not cached for a reason that the user knows.
-func expected(why string) bool {
-	return why == reason.First || why == reason.NoCache || reason.Follows(why)
 }
