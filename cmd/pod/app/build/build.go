@@ -76,6 +76,11 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 	if cmd.Flags().Changed("plan") {
 		return printPlans(ctx, a, &request, f.plan)
 	}
+	if f.verify {
+		if err := canVerify(&request); err != nil {
+			return err
+		}
+	}
 	images, err := a.Images(ctx)
 	if err != nil {
 		return err
@@ -107,6 +112,9 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 		a.Warn("%v", err)
 	}
 	a.CollectGarbage(ctx)
+	if f.verify {
+		return verifyBuild(ctx, a, images, &request, how, id)
+	}
 	return nil
 }
 

@@ -30,6 +30,7 @@ type flags struct {
 	squashAll bool
 	progress  string
 	plan      string
+	verify    bool
 }
 
 // wanted says whether the command line is about a build. Building reads
@@ -56,6 +57,7 @@ func (f *flags) add(cmd *cobra.Command) error {
 	fs.BoolVar(&f.squashAll, "squash-all", false, "Squash all layers, those of the base image too, into one")
 	fs.StringVar(&f.progress, "progress", "auto", "How to show the steps: auto, plain, tty, json, quiet")
 	fs.StringVar(&f.plan, "plan", "text", "Print what would be built, and in which order, and build nothing: text, json or dot")
+	fs.BoolVar(&f.verify, "verify", false, "Build twice, name what differs, and fail if anything does")
 	fs.Lookup("plan").NoOptDefVal = planText
 	// docker build --load puts the image into the local store, which is where
 	// pod puts every image.
