@@ -59,31 +59,20 @@ func ids(store storage.Store) (map[string]bool, error) {
 	return had, nil
 }
 
-// drop removes the images that the second build has made, the newest first, since
-// each is built on the one before. Those that the store had before stay.
+// drop removes the images that the second build has made. Those that the store
+// had before stay.
 func drop(store storage.Store, had, made map[string]bool) error {
-	var mine []string
+	mine := map[string]bool{}
 	for id := range made {
 		if img, err := store.Image(id); err == nil && !had[img.ID] && len(img.Names) == 0 {
-			mine = append(mine, img.ID)
+			mine[img.ID] = true
 		}
 	}
-	for again := true; again; {
-		again = false
-		for i, id := range mine {
-			if id == "" {
-				continue
-			}
-			// What another image is built on cannot go before it.
-			if _, err := store.DeleteImage(id, true); err == nil || errors.Is(err, storage.ErrImageUnknown) {
-				mine[i], again = "", true
-			}
+	var errs []error
+	for id := range mine {
+		if _, err := store.DeleteImage(id, true); err != nil && !errors.Is(err, storage.ErrImageUnknown) {
+			errs = append(errs, fmt.Errorf("remove image %s of the second build: %w", id, err))
 		}
 	}
-	for _, id := range mine {
-		if id != "" {
-			return fmt.Errorf("the image %s of the second build is in use and stays", id[:12])
-		}
-	}
-	return nil
+	return errors.Join(errs...)
 }

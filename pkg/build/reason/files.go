@@ -194,7 +194,7 @@ func matches(name string, sources []string) bool {
 
 // changes says what has happened to files that a step reads, at most three.
 func changes(old, now files, sources, excludes []string) string {
-	ignored, err := fileutils.NewPatternMatcher(excludes)
+	ignored, err := fileutils.NewPatternMatcher(beside(excludes, sources))
 	if err != nil {
 		return ""
 	}
@@ -232,6 +232,23 @@ func changes(old, now files, sources, excludes []string) string {
 		return strings.Join(said[:most], ", ") + fmt.Sprintf(" and %d more", len(said)-most)
 	}
 	return strings.Join(said, ", ")
+}
+
+// beside are patterns of --exclude as buildah takes them: for the whole context,
+// and for each source.
+func beside(excludes, sources []string) []string {
+	out := slices.Clone(excludes)
+	for _, source := range sources {
+		for _, exclude := range excludes {
+			pattern, not := strings.CutPrefix(exclude, "!")
+			pattern = path.Join(path.Clean("/" + filepath.ToSlash(source))[1:], pattern)
+			if not {
+				pattern = "!" + pattern
+			}
+			out = append(out, pattern)
+		}
+	}
+	return out
 }
 
 // permissions are the twelve bits of a mode as chmod has them.

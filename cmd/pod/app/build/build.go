@@ -80,6 +80,7 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 		if err := canVerify(&request); err != nil {
 			return err
 		}
+		opts.NoCache = true // what another build has made proves nothing
 	}
 	images, err := a.Images(ctx)
 	if err != nil {

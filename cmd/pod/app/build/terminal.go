@@ -20,7 +20,7 @@ const (
 	longest = 3
 	// titleWidth is that of a step in the summary.
 	titleWidth = 40
-	atLeast = 500 * time.Millisecond
+	atLeast    = 500 * time.Millisecond
 )
 
 // terminal shows a build on a terminal: a line for each step that runs, those that

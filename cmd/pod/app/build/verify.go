@@ -30,7 +30,9 @@ func verifyBuild(ctx context.Context, a *cli.App, images *image.Store, r *build.
 		return exitOf(err)
 	}
 	if how == showJSON {
-		err := json.NewEncoder(r.Options.Out).Encode(struct {
+		enc := json.NewEncoder(r.Options.Out)
+		enc.SetEscapeHTML(false)
+		err := enc.Encode(struct {
 			Kind string `json:"kind"`
 			*verify.Report
 		}{"verify", report})
