@@ -59,29 +59,37 @@ func (s *Store) Load(ctx context.Context, path string, opts LoadOptions) ([]stri
 		load.Writer = opts.Progress
 	}
 	if transport, _, ok := strings.Cut(path, ":"); ok && sourcePath(path) != "" {
+		if err := s.vetSource(ctx, path); err != nil {
+			return nil, err
+		}
 		ref, err := alltransports.ParseImageName(path)
 		if err != nil {
 			return nil, &Error{Name: path, Reason: "invalid " + transport + " reference", Err: err}
 		}
 		names, err := lib.LoadReference(ctx, ref, load)
+		s.dropFailed(ctx, err)
 		s.markNames(names)
 		if out := s.policyError(path, opts.SignaturePolicy, ref, err); out != nil {
 			return nil, out
 		}
 		return names, explain(path, err)
 	}
-	if _, err := os.Stat(path); err != nil {
-		return nil, explain(path, err)
+	given := path
+	path, done, err := s.vet(ctx, path)
+	defer done()
+	if err != nil {
+		return nil, err
 	}
 	names, err := lib.Load(ctx, path, load)
+	s.dropFailed(ctx, err)
 	s.markNames(names)
-	if out := s.policyError(path, opts.SignaturePolicy, rejectedArchive(path, err), err); out != nil {
+	if out := s.policyError(given, opts.SignaturePolicy, rejectedArchive(path, err), err); out != nil {
 		return nil, out
 	}
 	if err != nil && strings.Contains(err.Error(), "payload does not match any of the supported image formats") {
-		return nil, &Error{Name: path, Reason: "no image archive: " + loadReason(path, err), Err: err}
+		return nil, &Error{Name: given, Reason: "no image archive: " + strings.ReplaceAll(loadReason(path, err), path, given), Err: err}
 	}
-	return names, explain(path, err)
+	return names, explain(given, err)
 }
 
 // loadReason picks, from the four formats that were tried, why the likely one
@@ -307,6 +315,9 @@ func (s *Store) Import(ctx context.Context, path string, opts ImportOptions) (st
 		defer func() { _ = os.Remove(local) }()
 		path = local
 	}
+	if err := measureImport(ctx, path); err != nil {
+		return "", err
+	}
 	options := &libimage.ImportOptions{
 		Changes: opts.Changes, CommitMessage: opts.Message, Tag: opts.Reference, OS: opts.OS, Arch: opts.Arch,
 	}
@@ -315,6 +326,7 @@ func (s *Store) Import(ctx context.Context, path string, opts ImportOptions) (st
 		options.Writer = opts.Progress
 	}
 	id, err := lib.Import(ctx, path, options)
+	s.dropFailed(ctx, err)
 	if out := s.policyError(path, opts.SignaturePolicy, nil, err); out != nil {
 		return "", out
 	}

@@ -12,5 +12,5 @@ func (s *Store) Builder() (cstorage.Store, *types.SystemContext, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return lib.store.Library(), lib.sys, nil
+	return lib.seen, lib.sys, nil
 }

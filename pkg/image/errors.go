@@ -96,7 +96,10 @@ func explain(name string, err error) error {
 // explainLocal knows the errors of the store and of names.
 func explainLocal(name string, err error) *Error {
 	text := err.Error()
+	var liar liarError
 	switch {
+	case errors.As(err, &liar):
+		return &Error{Reason: liar.Error(), Hint: "the image is damaged, or made to deceive; nothing of it was kept"}
 	case storage.NoSpace(err):
 		return &Error{
 			Reason: "no space left on device, in the store or in TMPDIR",

@@ -6,6 +6,8 @@
 package image
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -14,6 +16,7 @@ import (
 	"go.podman.io/common/pkg/auth"
 	storagetransport "go.podman.io/image/v5/storage"
 	"go.podman.io/image/v5/types"
+	cstorage "go.podman.io/storage"
 
 	"github.com/rootless-pod/pod/internal/heldir"
 	"github.com/rootless-pod/pod/internal/reserve"
@@ -43,15 +46,18 @@ type Store struct {
 	// reader works on the store as it was opened, writer on a synced one. Both
 	// are made on first use: finding a local image needs neither.
 	reader, writer *library
-	// scratch is made with the writer.
-	scratch *heldir.Dir
+	// scratch and bringing are made with the writer.
+	scratch  *heldir.Dir
+	bringing *storage.Bringing
 }
 
 // library is libimage on one store.
 type library struct {
 	*libimage.Runtime
 	store *storage.Store
-	sys   *types.SystemContext
+	// seen is the store as the libraries see it; a writer's is a checkedStore.
+	seen cstorage.Store
+	sys  *types.SystemContext
 }
 
 // New returns the images of store. It reads nothing.
@@ -74,7 +80,10 @@ func (s *Store) Close() error {
 		return nil
 	}
 	err := s.scratch.Close()
-	s.scratch, s.writer = nil, nil
+	if s.bringing != nil {
+		err = errors.Join(err, s.bringing.End())
+	}
+	s.scratch, s.writer, s.bringing = nil, nil, nil
 	return err
 }
 
@@ -128,6 +137,12 @@ func (s *Store) writing() (*library, error) {
 			return nil, err
 		}
 	}
+	if s.bringing == nil {
+		var err error
+		if s.bringing, err = s.storage.Bring(); err != nil {
+			return nil, err
+		}
+	}
 	return s.open(&s.writer, s.storage.Synced)
 }
 
@@ -162,15 +177,28 @@ func (s *Store) open(lib **library, store func() (*storage.Store, error)) (*libr
 	if err != nil {
 		return nil, err
 	}
+	seen := layers.Library()
 	if lib == &s.writer {
 		sys.BigFilesTemporaryDir = s.scratch.Path()
+		seen = &checkedStore{seen}
 	}
-	runtime, err := libimage.RuntimeFromStore(layers.Library(), &libimage.RuntimeOptions{SystemContext: sys})
+	runtime, err := libimage.RuntimeFromStore(seen, &libimage.RuntimeOptions{SystemContext: sys})
 	if err != nil {
 		return nil, fmt.Errorf("images: %w", err)
 	}
 	// containers-storage: names are looked up in the transport's own store.
-	storagetransport.Transport.SetStore(layers.Library())
-	*lib = &library{Runtime: runtime, store: layers, sys: sys}
+	storagetransport.Transport.SetStore(seen)
+	*lib = &library{Runtime: runtime, store: layers, seen: seen, sys: sys}
 	return *lib, nil
+}
+
+// dropFailed removes what a failed pull, load or import has unpacked: an image
+// that was refused leaves nothing. What a network failure has interrupted stays
+// for the next try, until a prune.
+func (s *Store) dropFailed(ctx context.Context, err error) {
+	if err == nil || ctx.Err() != nil || explainNetwork("", err) != nil {
+		return
+	}
+	// That it fails is no news: the error to tell is the first.
+	_, _ = s.storage.DropBrought(context.WithoutCancel(ctx), s.bringing)
 }

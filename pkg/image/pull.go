@@ -113,6 +113,11 @@ func (s *Store) Pull(ctx context.Context, name string, opts PullOptions) ([]Pull
 	if err != nil {
 		return nil, err
 	}
+	if sourcePath(name) != "" {
+		if err := s.vetSource(ctx, name); err != nil {
+			return nil, err
+		}
+	}
 	target, err := lib.dockerDefault(name)
 	if err != nil {
 		return nil, explain(name, err)
@@ -124,6 +129,7 @@ func (s *Store) Pull(ctx context.Context, name string, opts PullOptions) ([]Pull
 		return lib.Pull(ctx, target, policy, pullOptions)
 	})
 	if err != nil {
+		s.dropFailed(ctx, err)
 		err = s.explainPull(name, opts, err)
 		var plain *Error
 		if errors.As(err, &plain) && plain.kind == kindOther && len(opts.DecryptionKeys) == 0 && lib.encrypted(ctx, target, pullOptions) {

@@ -217,6 +217,9 @@ func (s *Store) Prune(ctx context.Context, opts PruneOptions) ([]Removed, []erro
 			}
 		}
 		if !progress || len(errs) > 0 {
+			if _, err := s.storage.DropBrought(ctx, s.bringing); err != nil {
+				errs = append(errs, explain("prune", err))
+			}
 			s.forgetUses()
 			return all, errs
 		}

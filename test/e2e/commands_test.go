@@ -31,6 +31,7 @@ func commands() map[string]command {
 		"lines":    lines,
 		"look":     lookCommand,
 		"oneline":  oneLine,
+		"pack":     packCommand,
 		"parallel": parallel,
 		"peer":     peer,
 		"registry": registryCommand,
@@ -40,6 +41,7 @@ func commands() map[string]command {
 		"waitfor":  waitFor,
 		"walk":     walk,
 		"walkpull": walkPull,
+		"wicked":   wickedCommand,
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -43,6 +44,8 @@ func registryCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	boxOf(ts).registry = handler // images are pushed past password and TLS
+	boxOf(ts).wicked = &sync.Map{}
+	handler = wickedly(boxOf(ts), handler)
 	if *lies {
 		handler = lying(handler)
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -29,7 +30,8 @@ type sandbox struct {
 	// registry is set by the registry command.
 	registry http.Handler
 	gate     gate
-	canary   string // how $CANARY was when it was made
+	wicked   *sync.Map // path: answer, of the wicked command
+	canary   string    // how $CANARY was when it was made
 	// ids are containers that walk has seen.
 	ids map[string]bool
 }
