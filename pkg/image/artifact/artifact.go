@@ -113,7 +113,7 @@ func (s *Store) Find(_ context.Context, name string) (*Artifact, error) {
 // find looks a name up in the index: as it was stored, as a full name, by a digest.
 func find(entries *imgspec.Index, name string) (*imgspec.Descriptor, error) {
 	unknown := &image.Error{Name: name, Reason: ErrUnknown.Error(), Hint: "`pod artifact ls` lists those here", Err: ErrUnknown}
-	if name == "" {
+	if strings.TrimPrefix(name, "sha256:") == "" {
 		return nil, unknown
 	}
 	wanted := []string{name}
@@ -181,6 +181,7 @@ type RemoveOptions struct {
 // Remove removes artifacts and returns the digests of those that are gone, also
 // when it fails for others.
 func (s *Store) Remove(ctx context.Context, names []string, opts RemoveOptions) ([]digest.Digest, []error) {
+	s.Sweep()
 	var removed []digest.Digest
 	var errs []error
 	if opts.All {

@@ -2,12 +2,11 @@ package artifact
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
-	"strconv"
 	"strings"
 
 	imgspec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -57,7 +56,7 @@ func (s *Store) Extract(ctx context.Context, name, target string, opts ExtractOp
 
 // extractTo writes one file to a path of the user's.
 func (s *Store) extractTo(ctx context.Context, layer imgspec.Descriptor, target string, mode os.FileMode) (err error) {
-	if _, err := s.verify(ctx, layer, io.Discard); err != nil {
+	if err := s.verify(ctx, layer, io.Discard); err != nil {
 		return err
 	}
 	out, err := os.OpenFile(target, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
@@ -65,8 +64,7 @@ func (s *Store) extractTo(ctx context.Context, layer imgspec.Descriptor, target 
 		return err
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
-	_, err = s.verify(ctx, layer, out)
-	return err
+	return s.verify(ctx, layer, out)
 }
 
 // choose picks the files that the user wants.
@@ -144,7 +142,7 @@ func (s *Store) extractAs(ctx context.Context, root *os.Root, layer imgspec.Desc
 	if info, err := root.Lstat(name); err == nil && info.IsDir() {
 		return fmt.Errorf("%q is a directory in the target", name)
 	}
-	temporary := ".pod-extract-" + strconv.FormatUint(rand.Uint64(), 36)
+	temporary := ".pod-extract-" + rand.Text()
 	out, err := root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -154,7 +152,7 @@ func (s *Store) extractAs(ctx context.Context, root *os.Root, layer imgspec.Desc
 			err = errors.Join(err, root.Remove(temporary))
 		}
 	}()
-	_, err = s.verify(ctx, layer, out)
+	err = s.verify(ctx, layer, out)
 	if err = errors.Join(err, out.Chmod(mode), out.Close()); err != nil {
 		return err
 	}
@@ -163,27 +161,27 @@ func (s *Store) extractAs(ctx context.Context, root *os.Root, layer imgspec.Desc
 
 // verify copies a file of the layout and finds out whether it is what the manifest
 // says.
-func (s *Store) verify(ctx context.Context, layer imgspec.Descriptor, to io.Writer) (n int64, err error) {
+func (s *Store) verify(ctx context.Context, layer imgspec.Descriptor, to io.Writer) (err error) {
 	path, err := blobPath(s.root, layer.Digest)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	f, err := open(path)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	digester := layer.Digest.Algorithm().Digester()
-	n, err = io.Copy(io.MultiWriter(to, digester.Hash()), stopping{ctx, io.LimitReader(f, layer.Size+1)})
+	n, err := io.Copy(io.MultiWriter(to, digester.Hash()), stopping{ctx, io.LimitReader(f, layer.Size+1)})
 	switch {
 	case err != nil:
-		return n, err
+		return err
 	case n != layer.Size:
-		return n, fmt.Errorf("the blob %s has not the %d bytes that the manifest says", layer.Digest, layer.Size)
+		return fmt.Errorf("the blob %s has not the %d bytes that the manifest says", layer.Digest, layer.Size)
 	case digester.Digest() != layer.Digest:
-		return n, fmt.Errorf("the blob %s has other content", layer.Digest)
+		return fmt.Errorf("the blob %s has other content", layer.Digest)
 	}
-	return n, nil
+	return nil
 }
 
 // stopping ends a copy when the command is to end.

@@ -27,7 +27,7 @@ type AddOptions struct {
 
 // appendTries bounds how often Append begins again because another command has
 // changed the artifact meanwhile.
-const appendTries = 5
+const appendTries = 32
 
 // errChanged says that the artifact is not what it was.
 var errChanged = errors.New("the artifact was changed by another command meanwhile")

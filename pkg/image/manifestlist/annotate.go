@@ -30,7 +30,7 @@ type AnnotateOptions struct {
 
 // Annotate changes what the list called name says of itself or of a member: a digest,
 // an image, or a file of an artifact. It returns the list's id.
-func (s *Store) Annotate(ctx context.Context, name, member string, opts AnnotateOptions) (string, error) {
+func (s *Store) Annotate(ctx context.Context, name, mentioned string, opts AnnotateOptions) (string, error) {
 	if opts.Index && !opts.Instance.onlyAnnotations() {
 		return "", errors.New("--arch, --features, --os, --os-features, --os-version and --variant are said of a member of the list: leave out --index and name it")
 	}
@@ -53,7 +53,7 @@ func (s *Store) Annotate(ctx context.Context, name, member string, opts Annotate
 	}
 	return s.edit(ctx, name, func(list manifests.List) error {
 		if !opts.Index {
-			entry, err := s.member(ctx, lib, sys, list, name, member)
+			entry, err := member(list, mentioned, func() ([]digest.Digest, error) { return digestsOf(ctx, lib, sys, mentioned) })
 			if err != nil {
 				return err
 			}
@@ -108,57 +108,55 @@ func readManifest(ctx context.Context, sys *types.SystemContext, ref types.Image
 	return image.UnparsedInstance(src, nil).Manifest(ctx)
 }
 
-// member finds the entry of a list that the user means.
-func (s *Store) member(ctx context.Context, lib *libimage.Runtime, sys *types.SystemContext, list manifests.List, name, member string) (digest.Digest, error) {
+// member finds the entry of a list that the user means: by its digest, by a file of
+// an artifact, or by an image, whose digests look gives.
+func member(list manifests.List, mentioned string, look func() ([]digest.Digest, error)) (digest.Digest, error) {
+	digests := []digest.Digest{digest.Digest(mentioned)}
+	if digests[0].Validate() != nil {
+		if d, err := list.InstanceByFile(mentioned); err == nil {
+			digests = append(digests, d)
+		}
+	}
 	has := func(d digest.Digest) bool { return slices.Contains(list.Instances(), d) }
-	missing := func() error {
-		return problem(member, "no image instance matching it was found in the list "+name, os.ErrNotExist)
+	if at := slices.IndexFunc(digests, has); at >= 0 {
+		return digests[at], nil
 	}
-	if d, err := digest.Parse(member); err == nil {
-		if !has(d) {
-			return "", missing()
+	if digests[0].Validate() != nil {
+		var err error
+		if digests, err = look(); err != nil {
+			return "", err
 		}
-		return d, nil
-	}
-	if d, err := list.InstanceByFile(member); err == nil && has(d) {
-		return d, nil
-	}
-	if img, _, err := lib.LookupImage(member, nil); err == nil {
-		for _, d := range append(img.Digests(), img.Digest()) {
-			if has(d) {
-				return d, nil
-			}
+		if at := slices.IndexFunc(digests, has); at >= 0 {
+			return digests[at], nil
 		}
 	}
-	ref, err := resolve(ctx, lib, sys, member, true)
+	return "", problem(mentioned, "no image instance matching it was found in the list", os.ErrNotExist)
+}
+
+// digestsOf are the digests by which a list may have an image: those of a local one,
+// or that at the registry.
+func digestsOf(ctx context.Context, lib *libimage.Runtime, sys *types.SystemContext, name string) ([]digest.Digest, error) {
+	if img, _, err := lib.LookupImage(name, nil); err == nil {
+		return append(img.Digests(), img.Digest()), nil
+	}
+	entry, err := describe(ctx, lib, sys, name)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	raw, _, err := readManifest(ctx, sys, ref)
-	if err != nil {
-		return "", podimage.Explain(member, err)
-	}
-	d, err := manifest.Digest(raw)
-	if err != nil {
-		return "", podimage.Explain(member, err)
-	}
-	if !has(d) {
-		return "", missing()
-	}
-	return d, nil
+	return []digest.Digest{entry.Digest}, nil
 }
 
 // RemoveMember takes the member with a digest out of the list called name, and
 // returns the list's id.
-func (s *Store) RemoveMember(ctx context.Context, name, member string) (string, error) {
-	d, err := digest.Parse(member)
+func (s *Store) RemoveMember(ctx context.Context, name, entry string) (string, error) {
+	d, err := digest.Parse(entry)
 	if err != nil {
-		return "", problem(member, "invalid image digest", err)
+		return "", problem(entry, "invalid image digest", err)
 	}
 	return s.edit(ctx, name, func(list manifests.List) error {
 		err := list.Remove(d)
 		if errors.Is(err, os.ErrNotExist) {
-			return problem(name, "no instance matching digest "+member+" is in the list", err)
+			return problem(name, "no instance matching digest "+entry+" is in the list", err)
 		}
 		return err
 	})

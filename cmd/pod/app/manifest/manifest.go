@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -78,10 +79,8 @@ var errNoList = errors.New("a manifest list's name is missing")
 
 // named refuses empty names.
 func named(args []string) error {
-	for _, arg := range args {
-		if arg == "" {
-			return errNoList
-		}
+	if slices.Contains(args, "") {
+		return errNoList
 	}
 	return nil
 }
