@@ -70,14 +70,17 @@ func (g *guide) add(command string) {
 	fmt.Fprintf(&g.script, "grep -qF -e '%s' \"$BASE/printed\" || { echo 'that lacks: %[1]s' >&2; exit 1; }\n", text)
 }
 
-// txtar is the guide as a script: with busybox to run, and pod as docker and as
-// podman where a guide has those names.
+// txtar is the guide as a script: with busybox to run, a registry where
+// it is named, and pod as docker and as podman where a guide has those names.
 func (g *guide) txtar() string {
 	var b strings.Builder
 	if len(g.needs) > 0 {
 		fmt.Fprintln(&b, "require", strings.Join(g.needs, " "))
 	}
 	fmt.Fprintln(&b, "image busybox")
+	if strings.Contains(g.script.String(), "$REGISTRY") {
+		fmt.Fprintln(&b, "registry")
+	}
 	fmt.Fprintln(&b, "exec sh -ex guide.sh")
 	fmt.Fprintf(&b, "-- guide.sh --\n%s", &g.script)
 	return b.String()
