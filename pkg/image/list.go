@@ -160,15 +160,16 @@ type Usage struct {
 	Size, Shared, Unique int64
 }
 
-// DiskUsage returns what every image takes, and what all take together.
-func (s *Store) DiskUsage(ctx context.Context) ([]Usage, int64, error) {
+// DiskUsage returns what every image takes, under each of its names. The sizes
+// do not add up: images share layers.
+func (s *Store) DiskUsage(ctx context.Context) ([]Usage, error) {
 	lib, err := s.reading()
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	all, total, err := lib.DiskUsage(ctx)
+	all, _, err := lib.DiskUsage(ctx)
 	if err != nil {
-		return nil, 0, explain("disk usage of images", err)
+		return nil, explain("disk usage of images", err)
 	}
 	out := make([]Usage, 0, len(all))
 	for _, u := range all {
@@ -177,7 +178,7 @@ func (s *Store) DiskUsage(ctx context.Context) ([]Usage, int64, error) {
 			Size: u.Size, Shared: u.SharedSize, Unique: u.UniqueSize,
 		})
 	}
-	return out, total, nil
+	return out, nil
 }
 
 // SplitName takes a full name apart into repository and tag; what is not

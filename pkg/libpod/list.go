@@ -106,7 +106,7 @@ func (e *Engine) filter(ctx context.Context, key, value string) (predicate, erro
 		if err != nil {
 			return nil, fmt.Errorf("filter unused-for: %w", err)
 		}
-		return func(c *state.Container) bool { return !isLive(e.status(c)) && time.Since(lastActive(c)) >= span }, nil
+		return func(c *state.Container) bool { return !isLive(e.status(c)) && time.Since(LastActive(c)) >= span }, nil
 	case "volume":
 		return byVolume(value), nil
 	case "network":
@@ -123,8 +123,8 @@ func (e *Engine) filter(ctx context.Context, key, value string) (predicate, erro
 	return nil, fmt.Errorf("%s is an invalid filter: use ancestor, annotation, before, command, exited, health, id, label, name, network, pod, restart-policy, should-start-on-boot, since, status, until, unused-for or volume", key)
 }
 
-// lastActive is when a container that is at rest did something last.
-func lastActive(c *state.Container) time.Time {
+// LastActive is when a container that is at rest did something last.
+func LastActive(c *state.Container) time.Time {
 	if c.Last != nil {
 		return c.Last.FinishedAt
 	}

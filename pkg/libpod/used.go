@@ -19,7 +19,7 @@ func usedUntil(c *state.Container) time.Time {
 	if c.Run != nil && c.Run.Phase != state.PhaseRemoving {
 		return time.Now()
 	}
-	return lastActive(c)
+	return LastActive(c)
 }
 
 // Idle are the containers at rest, with the time since which they are.
@@ -32,7 +32,7 @@ func (e *Engine) Idle(ctx context.Context) (map[string]time.Time, error) {
 	for _, c := range all {
 		switch e.status(c) {
 		case StatusCreated, StatusExited:
-			idle[c.ID] = lastActive(c)
+			idle[c.ID] = LastActive(c)
 		}
 	}
 	return idle, nil

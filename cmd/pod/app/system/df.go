@@ -14,26 +14,28 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/output"
 	"github.com/rootless-pod/pod/cmd/pod/app/view"
+	"github.com/rootless-pod/pod/pkg/image"
 	"github.com/rootless-pod/pod/pkg/libpod"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/storage"
 )
 
 type dfOptions struct {
-	format  string
-	verbose bool
+	format       string
+	verbose, why bool
 }
 
 func newDf(a *cli.App) *cobra.Command {
 	o := dfOptions{}
 	cmd := &cobra.Command{
 		Use: "df [options]", Short: "Show disk usage", Long: "Show what images, containers and volumes take of the disk, and how much of it could be freed; on a terminal with bars.",
-		Example: "  pod system df\n  pod system df --verbose",
+		Example: "  pod system df\n  pod system df --verbose\n  pod system df --why",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runDf(cmd.Context(), a, o) },
 	}
 	cmd.Flags().StringVar(&o.format, "format", "", "Pretty-print disk usage as JSON or with a Go template")
 	cmd.Flags().BoolVarP(&o.verbose, "verbose", "v", false, "Show detailed information on disk usage")
+	cmd.Flags().BoolVar(&o.why, "why", false, "Show what takes the most, what holds it, since when it was not used, and which command frees how much")
 	return cmd
 }
 
@@ -90,6 +92,12 @@ func runDf(ctx context.Context, a *cli.App, o dfOptions) error {
 	if o.verbose && o.format != "" {
 		return fmt.Errorf("--verbose and --format exclude each other")
 	}
+	if o.verbose && o.why {
+		return fmt.Errorf("--verbose and --why exclude each other")
+	}
+	if o.why {
+		return why(ctx, a, o.format)
+	}
 	var d disk
 	for _, add := range []func(context.Context, *cli.App) error{d.addImages, d.addContainers, d.addVolumes} {
 		if err := add(ctx, a); err != nil {
@@ -141,11 +149,14 @@ func (d *disk) addImages(ctx context.Context, a *cli.App) error {
 	if err != nil {
 		return err
 	}
-	list, total, err := images.DiskUsage(ctx)
+	list, err := images.DiskUsage(ctx)
 	if err != nil {
 		return err
 	}
-	u := usage{Type: "Images", RawSize: total}
+	u := usage{Type: "Images"}
+	if u.RawSize, u.RawReclaimable, err = imageTotals(ctx, images); err != nil {
+		return err
+	}
 	seen := map[string]bool{}
 	for _, i := range list {
 		d.images = append(d.images, imageUsage{
@@ -159,13 +170,38 @@ func (d *disk) addImages(ctx context.Context, a *cli.App) error {
 		u.Total++
 		if i.Containers > 0 {
 			u.Active++
-		} else {
-			u.RawReclaimable += i.Unique
 		}
 	}
 	u.finish()
 	d.total = append(d.total, u)
 	return nil
+}
+
+// imageTotals is what images take, layers counted once, and what of it comes free
+// when those without containers go.
+func imageTotals(ctx context.Context, images *image.Store) (size, free int64, err error) {
+	all, layers, err := images.Holdings(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	needed := map[string]bool{}
+	for i := range all {
+		size += all[i].Own
+		if len(all[i].Containers) == 0 {
+			free += all[i].Own
+			continue
+		}
+		for _, layer := range all[i].Layers {
+			needed[layer] = true
+		}
+	}
+	for layer, bytes := range layers {
+		size += bytes
+		if !needed[layer] {
+			free += bytes
+		}
+	}
+	return size, free, nil
 }
 
 func (d *disk) addContainers(ctx context.Context, a *cli.App) error {
