@@ -12,9 +12,11 @@ import (
 	"go.podman.io/buildah/define"
 	"go.podman.io/buildah/imagebuildah"
 
+	"github.com/rootless-pod/pod/internal/heldir"
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/build/progress"
 	"github.com/rootless-pod/pod/pkg/build/reason"
+	"github.com/rootless-pod/pod/pkg/build/store"
 	"github.com/rootless-pod/pod/pkg/image"
 )
 
@@ -37,13 +39,26 @@ type Request struct {
 	Host Host
 }
 
+// plannedPrefix begins the directories for containers that are not made yet.
+const plannedPrefix = "pod-build-"
+
 // Run builds and returns the id of the image.
-func Run(ctx context.Context, images *image.Store, r Request) (_ string, err error) {
-	store, sys, err := images.Builder()
+func Run(ctx context.Context, images *image.Store, r Request) (id string, err error) {
+	durable, sys, err := images.Builder()
 	if err != nil {
 		return "", err
 	}
 	opts := r.Options
+	use := containerUse(r.Files, &opts)
+	heldir.Sweep(durable.RunRoot(), plannedPrefix, nil)
+	scratch, err := heldir.New(durable.RunRoot(), plannedPrefix)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, scratch.Close()) }()
+	use.Scratch = scratch.Path()
+	use.Step = func(name string, f func() error) error { return step.Do(ctx, name, f) }
+	working := store.New(images.Storage().Library(), durable, use)
 	if opts.SystemContext.SignaturePolicyPath == "" {
 		opts.SystemContext.SignaturePolicyPath = sys.SignaturePolicyPath
 	}
@@ -51,23 +66,22 @@ func Run(ctx context.Context, images *image.Store, r Request) (_ string, err err
 		opts.SignaturePolicyPath = opts.SystemContext.SignaturePolicyPath
 	}
 	opts.SystemContext.BigFilesTemporaryDir = sys.BigFilesTemporaryDir
-	store, end, err := r.Host.adapt(ctx, r.Isolation, store, &opts)
+	layers, end, err := r.Host.adapt(ctx, r.Isolation, working, &opts)
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, end()) }()
 	r.Options = opts
-	remember := r.remember(ctx, store, &r.Progress)
+	remember := r.remember(ctx, layers, &r.Progress)
 	tap := progress.New(r.Progress)
 	opts.Out, opts.Err, opts.ReportWriter = tap.Out(), tap.Err(), tap.Report()
-	all, err := watch(ctx, store, &opts)
+	all, err := watch(ctx, layers, &opts)
 	if err != nil {
 		return "", err
 	}
 	context.AfterFunc(all.ctx, tap.Hush)
-	var id string
 	err = all.end(step.Do(all.ctx, "build", func() (err error) {
-		id, _, err = imagebuildah.BuildDockerfiles(all.ctx, store, opts, r.Files...)
+		id, _, err = imagebuildah.BuildDockerfiles(all.ctx, layers, opts, r.Files...)
 		return r.Host.explain(ctx, r.Isolation, explain(err))
 	}))
 	tap.Close(err)

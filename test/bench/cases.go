@@ -13,6 +13,7 @@ type spec struct {
 	// limit is the ratio `make bench` insists on, goal the one to come; 0: none.
 	limit, goal float64
 	slow        bool // left out by -quick
+	peers       bool // buildah takes part
 	rounds      int  // fewer than asked for; 0: as asked for
 	unit        string
 	// setup prepares a tool once; before and after are done around every timed
@@ -46,6 +47,8 @@ func call(args ...string) func(context.Context, *tool, string) error {
 func (b *bench) cases() []spec {
 	all := append(b.runs(), b.lifeCycle()...)
 	all = append(all, b.queries()...)
+	all = append(all, b.builds()...)
+	all = append(all, b.pulls()...)
 	return append(all, b.lists()...)
 }
 

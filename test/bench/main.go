@@ -21,14 +21,15 @@ import (
 )
 
 type options struct {
-	rounds int
-	only   string
-	quick  bool
-	check  bool
-	json   string
-	dir    string
-	pod    string
-	podman string
+	rounds  int
+	only    string
+	quick   bool
+	check   bool
+	json    string
+	dir     string
+	pod     string
+		buildah string
+	podman  string
 }
 
 func main() {
@@ -41,6 +42,7 @@ func main() {
 	flag.StringVar(&o.dir, "dir", "", "scratch `directory` on a real disk, made and removed (default ~/pod-bench)")
 	flag.StringVar(&o.pod, "pod", "pod", "the pod to measure")
 	flag.StringVar(&o.podman, "podman", "podman", "the podman to compare with")
+	flag.StringVar(&o.buildah, "buildah", "buildah", "the buildah to compare with")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

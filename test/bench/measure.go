@@ -22,6 +22,7 @@ type bench struct {
 	tools       []*tool
 	registry    *httptest.Server
 	image, bulk string // references
+	layers      string // the reference of the image that pulls() makes
 	filled      map[string]int
 	rounds      int
 	report      report
@@ -46,6 +47,8 @@ type result struct {
 const (
 	podName    = "pod"
 	podmanName = "podman"
+	// buildah takes part in builds, if it is there.
+	buildahName = "buildah"
 )
 
 func newBench(ctx context.Context, o options) (*bench, error) {
@@ -54,13 +57,16 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 		return nil, errors.New("XDG_RUNTIME_DIR is not set: run bench in a login session")
 	}
 	b := &bench{dir: o.dir, runDir: filepath.Join(run, "pod-bench"), rounds: o.rounds, filled: map[string]int{}}
-	for name, path := range map[string]string{podName: o.pod, podmanName: o.podman} {
+	for name, path := range map[string]string{podName: o.pod, podmanName: o.podman, buildahName: o.buildah} {
 		t, err := newTool(name, path, b.dir, b.runDir)
+		if name == buildahName && errors.Is(err, exec.ErrNotFound) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
 		b.tools = append(b.tools, t)
-		if name == podmanName {
+		if name != podName {
 			if err := t.configure(filepath.Join(b.dir, "podman.conf")); err != nil {
 				return nil, err
 			}
@@ -77,6 +83,9 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 		if _, err := t.run(ctx, "pull", "-q", "--tls-verify=false", b.image); err != nil {
 			return nil, errors.Join(err, b.close(ctx))
 		}
+		if t.name == buildahName {
+			continue
+		}
 		// Caches of the first run (namespaces, filters) are not what is measured.
 		if _, err := t.run(ctx, "run", "--rm", b.image, "true"); err != nil {
 			return nil, errors.Join(err, b.close(ctx))
@@ -91,7 +100,7 @@ func (b *bench) close(ctx context.Context) error {
 	b.registry.Close()
 	var errs []error
 	for _, t := range b.tools {
-		if b.filled[t.name] == 0 {
+		if b.filled[t.name] == 0 && t.name != buildahName {
 			_, err := t.run(ctx, "rm", "-a", "-f", "-t", "0")
 			errs = append(errs, err)
 		}
@@ -159,7 +168,11 @@ func (b *bench) measure(ctx context.Context, c spec) ([]result, error) {
 }
 
 func (b *bench) allRounds(ctx context.Context, c spec, r *result) error {
-	for _, t := range b.tools {
+	tools := b.tools
+	if !c.peers {
+		tools = slices.DeleteFunc(slices.Clone(tools), func(t *tool) bool { return t.name == buildahName })
+	}
+	for _, t := range tools {
 		if c.setup != nil {
 			if err := c.setup(ctx, t); err != nil {
 				return err
@@ -174,7 +187,7 @@ func (b *bench) allRounds(ctx context.Context, c spec, r *result) error {
 		rounds = min(rounds, c.rounds)
 	}
 	for round := range rounds {
-		turn := slices.Clone(b.tools)
+		turn := slices.Clone(tools)
 		if round%2 == 1 {
 			slices.Reverse(turn)
 		}

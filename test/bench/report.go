@@ -10,10 +10,10 @@ import (
 	"slices"
 )
 
-const rowFormat = "%-34s %-7s %9s %9s %7s %7s %7s\n"
+const rowFormat = "%-34s %-7s %9s %9s %9s %7s %7s %7s\n"
 
 func printHead(out io.Writer) {
-	fmt.Fprintf(out, rowFormat, "case", "unit", "pod", "podman", "ratio", "limit", "goal")
+	fmt.Fprintf(out, rowFormat, "case", "unit", "pod", "podman", "buildah", "ratio", "limit", "goal")
 }
 
 func printRow(out io.Writer, r result) {
@@ -21,7 +21,11 @@ func printRow(out io.Writer, r result) {
 		fmt.Fprintf(out, "%-34s failed: %s\n", r.Name, r.Error)
 		return
 	}
-	fmt.Fprintf(out, rowFormat, r.Name, r.Unit, number(r.Medians[podName], 1), number(r.Medians[podmanName], 1),
+	third := "-"
+	if median, ok := r.Medians[buildahName]; ok {
+		third = number(median, 1)
+	}
+	fmt.Fprintf(out, rowFormat, r.Name, r.Unit, number(r.Medians[podName], 1), number(r.Medians[podmanName], 1), third,
 		number(r.Ratio, 2), bound(r.Limit), bound(r.Goal))
 }
 

@@ -34,6 +34,7 @@ func newTool(name, path, dir, runDir string) (*tool, error) {
 // controller; pod leaves the default limit out by itself.
 const podmanConfig = "[containers]\npids_limit = 0\n"
 
+// configure is for podman and buildah.
 func (t *tool) configure(file string) error {
 	if err := os.WriteFile(file, []byte(podmanConfig), 0o600); err != nil {
 		return err

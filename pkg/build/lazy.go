@@ -1,0 +1,60 @@
+package build
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/openshift/imagebuilder"
+	"github.com/openshift/imagebuilder/dockerfile/command"
+	"github.com/openshift/imagebuilder/dockerfile/parser"
+	"go.podman.io/buildah/define"
+
+	"github.com/rootless-pod/pod/pkg/build/store"
+)
+
+// containerUse says when working containers have to be made: see store.Options.
+// What cannot be read here is built as buildah would do it.
+func containerUse(files []string, opts *define.BuildOptions) store.Options {
+	use := store.Options{Lazy: len(files) > 0}
+	use.Shared = slices.ContainsFunc(opts.TransientRunMounts, refers)
+	for _, name := range files {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(opts.ContextDirectory, name)
+		}
+		root := instructions(name)
+		if root == nil {
+			return store.Options{}
+		}
+		for _, node := range root.Children {
+			switch strings.ToLower(node.Value) {
+			case command.Volume, command.Onbuild:
+				return store.Options{}
+			}
+			use.Shared = use.Shared || slices.ContainsFunc(node.Flags, refers)
+		}
+	}
+	return use
+}
+
+// instructions reads a Containerfile; it returns nil if that is not as simple as that.
+func instructions(name string) *parser.Node {
+	info, err := os.Stat(name)
+	if err != nil || !info.Mode().IsRegular() || strings.HasSuffix(name, ".in") {
+		return nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	root, err := imagebuilder.ParseDockerfile(f)
+	if err != nil {
+		return nil
+	}
+	return root
+}
+
+// refers says whether a flag of an instruction may name another stage or image.
+func refers(flag string) bool { return strings.Contains(flag, "from=") || strings.Contains(flag, "$") }
