@@ -34,6 +34,9 @@ void pod_join(enum pod_kind kind);
 // pod_pause is the pause process. It never returns.
 void pod_pause(int argc, char **argv) __attribute__((noreturn));
 
+// pod_open_chrooted writes files of a directory to stdout. It never returns.
+void pod_open_chrooted(int argc, char **argv) __attribute__((noreturn));
+
 // pod_watch is the watcher. It never returns.
 void pod_watch(int argc, char **argv) __attribute__((noreturn));
 
