@@ -91,6 +91,13 @@ func (s *Store) Push(ctx context.Context, name, destination string, opts PushOpt
 		}
 		out.Destination = resolved
 	}
+	gpg, err := opts.gpg(ctx, out.Destination)
+	if err != nil {
+		return Pushed{}, err
+	}
+	if gpg != nil {
+		defer gpg.Close(ctx)
+	}
 	err = step.Do(ctx, "image.push", func() error {
 		raw, err := Patiently(ctx, opts.Access, func() ([]byte, error) {
 			return lib.Push(ctx, name, out.Destination, &libimage.PushOptions{CopyOptions: *options})
@@ -99,8 +106,10 @@ func (s *Store) Push(ctx context.Context, name, destination string, opts PushOpt
 			return err
 		}
 		written, err := manifest.Digest(raw)
-		out.Digest = written.String()
-		return err
+		if out.Digest = written.String(); err != nil {
+			return err
+		}
+		return lib.signPushed(ctx, gpg, out, &opts)
 	})
 	return out, explainPush(name, destination, out.Destination, opts, err)
 }

@@ -62,6 +62,13 @@ func (l *library) pushList(ctx context.Context, list *libimage.ManifestList, nam
 		}
 		out.Destination = resolved
 	}
+	gpg, err := opts.gpg(ctx, out.Destination)
+	if err != nil {
+		return Pushed{}, err
+	}
+	if gpg != nil {
+		defer gpg.Close(ctx)
+	}
 	push := &libimage.ManifestListPushOptions{CopyOptions: *options, AddCompression: opts.AddCompression}
 	push.ImageListSelection = copy.CopyAllImages
 	if opts.ListOnly {
@@ -71,8 +78,10 @@ func (l *library) pushList(ctx context.Context, list *libimage.ManifestList, nam
 		written, err := Patiently(ctx, opts.Access, func() (digest.Digest, error) {
 			return list.Push(ctx, out.Destination, push)
 		})
-		out.Digest = written.String()
-		return err
+		if out.Digest = written.String(); err != nil {
+			return err
+		}
+		return l.signPushed(ctx, gpg, out, &opts.PushOptions)
 	})
 	if err != nil && strings.Contains(err.Error(), "locating item named \"manifest-") {
 		return out, &Error{

@@ -3,14 +3,21 @@ package image
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"go.podman.io/common/libimage"
 	"go.podman.io/image/v5/pkg/cli"
+	"go.podman.io/image/v5/pkg/cli/sigstore"
 )
 
 // Signing says which signatures a push adds.
 type Signing struct {
+	// SignBy is a key of gpg's.
+	SignBy string
+	// SignBySigstore is a file of parameters, as containers-sigstore-signing-params.yaml(5)
+	// describes it.
+	SignBySigstore string
 	// SignBySigstoreKey is the file of a sigstore private key.
 	SignBySigstoreKey string
 	// PassphraseFile has the key's passphrase on its first line.
@@ -22,8 +29,17 @@ type Signing struct {
 
 // sign puts the signatures into the library's options.
 func (o *Signing) sign(out *libimage.CopyOptions) error {
+	if o.SignBySigstore != "" {
+		signer, err := sigstore.NewSignerFromParameterFile(o.SignBySigstore, &sigstore.Options{
+			PrivateKeyPassphrasePrompt: o.passphrase, Stdin: os.Stdin, Stdout: os.Stderr,
+		})
+		if err != nil {
+			return fmt.Errorf("--sign-by-sigstore: %w", err)
+		}
+		out.Signers = append(out.Signers, signer) // it holds nothing that wants closing
+	}
 	if o.SignBySigstoreKey == "" {
-		if o.PassphraseFile != "" {
+		if o.PassphraseFile != "" && o.SignBy == "" && o.SignBySigstore == "" {
 			return errors.New("--sign-passphrase-file needs a key to sign with")
 		}
 		return nil

@@ -124,7 +124,7 @@ func calmCollector() {
 // hostView says whether the command runs outside the user's namespaces.
 func hostView(cmd *cobra.Command) bool {
 	for c := cmd; c != nil; c = c.Parent() {
-		if boot.HostView(c) || image.HostView(c) || c.Name() == "completion" || c.Name() == "help" || c.Name() == "doctor" || c.Name() == "trust" || strings.HasPrefix(c.Name(), "__complete") {
+		if boot.HostView(c) || image.HostView(c) || c.Name() == "completion" || c.Name() == "help" || c.Name() == "doctor" || c.Name() == "trust" || c.Name() == "sign" || strings.HasPrefix(c.Name(), "__complete") {
 			return true
 		}
 	}

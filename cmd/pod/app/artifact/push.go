@@ -35,6 +35,7 @@ func newPush(a *cli.App) *cobra.Command {
 	fs.StringVar(&opts.digestfile, "digestfile", "", "Write the digest of the pushed artifact to the specified file")
 	fs.BoolVarP(&opts.Quiet, "quiet", "q", false, "Suppress output information when pushing artifacts")
 	flag.Signing(fs, &opts.Signing)
+	flag.Unsupported(fs, "sign-by")
 	return cmd
 }
 

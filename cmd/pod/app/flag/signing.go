@@ -16,7 +16,13 @@ import (
 func Signing(fs *pflag.FlagSet, to *image.Signing) {
 	fs.StringVar(&to.SignBySigstoreKey, "sign-by-sigstore-private-key", "", "Sign the image using a sigstore private key at `PATH`")
 	fs.StringVar(&to.PassphraseFile, "sign-passphrase-file", "", "Read a passphrase for signing an image from `PATH`")
-	Unsupported(fs, "sign-by", "sign-by-sigstore", "sign-by-sq-fingerprint")
+	fs.StringVar(&to.SignBySigstore, "sign-by-sigstore", "", "Sign the image using a sigstore parameter file at `PATH`")
+	Unsupported(fs, "sign-by-sq-fingerprint")
+}
+
+// SignBy is the flag of those that push what GPG signs.
+func SignBy(fs *pflag.FlagSet, to *image.Signing) {
+	fs.StringVar(&to.SignBy, "sign-by", "", "Add a signature at the destination using the specified key")
 }
 
 // AskPassphrase returns the function that asks on a terminal for the passphrase of

@@ -26,7 +26,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		},
 	}
 	group.AddCommand(build.New(a), newDiff(a), newExists(a), newInspect(a), newPrune(a), newList(a, "list"), newMount(a), newRm(a, "rm"),
-		newScp(a), newTree(a), newTrust(a), newUnmount(a))
+		newScp(a), newTree(a), newSign(a), newTrust(a), newUnmount(a))
 	aliases := []*cobra.Command{newBuildx(a), newList(a, "images"), newRm(a, "rmi")}
 	for _, both := range []func(*cli.App) *cobra.Command{newHistory, newImport, newLoad, newPull, newPush, newSave, newSearch, newTag, newUntag} {
 		group.AddCommand(both(a))

@@ -45,6 +45,7 @@ func newPush(a *cli.App) *cobra.Command {
 	fs.BoolVarP(&opts.Quiet, "quiet", "q", false, "Suppress output information when pushing images")
 	fs.BoolVar(&opts.RemoveSignatures, "remove-signatures", false, "Discard any pre-existing signatures in the image")
 	flag.Signing(fs, &opts.Signing)
+	flag.SignBy(fs, &opts.Signing)
 	flag.ContentTrust(fs)
 	return cmd
 }

@@ -47,6 +47,7 @@ func newPush(a *cli.App) *cobra.Command {
 	fs.BoolVarP(&opts.remove, "purge", "p", false, "Remove the local manifest list after push")
 	fs.Lookup("purge").Hidden = true
 	flag.Signing(fs, &opts.Signing)
+	flag.SignBy(fs, &opts.Signing)
 	return cmd
 }
 
