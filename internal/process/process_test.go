@@ -174,3 +174,12 @@ func TestChildren(t *testing.T) {
 		t.Errorf("cat has children %v", got)
 	}
 }
+
+func BenchmarkAlive(b *testing.B) {
+	self := Self()
+	for b.Loop() {
+		if !self.Alive() {
+			b.Fatal("this process is not alive")
+		}
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/rootless-pod/pod/internal/process"
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
@@ -126,17 +128,17 @@ func (e *Engine) signal(ctx context.Context, c *state.Container, sig syscall.Sig
 			if err == nil || !c.Run.Init.Alive() {
 				return nil
 			}
-			return fmt.Errorf("send %s to container %s: %w", sig, short(c.ID), err)
+			return fmt.Errorf("send %s to container %s: %w", unix.SignalName(sig), short(c.ID), err)
 		}
 		runtime, err := e.runtime(c.Spec.Runtime)
 		if err != nil {
 			return err
 		}
 		err = runtime.Kill(ctx, c.ID, sig, true)
-		if ociruntime.KindOf(err) == ociruntime.KindNotRunning {
+		if err == nil || ociruntime.KindOf(err) == ociruntime.KindNotRunning {
 			return nil
 		}
-		return err
+		return fmt.Errorf("send %s to all processes of container %s: %w", unix.SignalName(sig), c.Name, err)
 	})
 }
 

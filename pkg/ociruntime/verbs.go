@@ -130,10 +130,11 @@ func (r *Runtime) execute(ctx context.Context, verb string, argv []string) ([]by
 		return nil, fmt.Errorf("run %s: %w", argv[0], err)
 	}
 	text := stderr.String()
+	id := containerArg(verb, argv)
 	if text == "" {
-		text = exit.String()
+		text = fmt.Sprintf("%s of container %.12s: %s", verb, id, exit)
 	}
-	return nil, newError(r.Name, verb, containerArg(verb, argv), text)
+	return nil, newError(r.Name, verb, id, text)
 }
 
 // containerArg finds the container's id in a command line of this package.

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -59,8 +58,7 @@ func walk(ts *testscript.TestScript, neg bool, args []string) {
 		for _, when := range []string{"before:", "after:"} {
 			if err := w.try(when + step); err != nil {
 				failed = append(failed, fmt.Sprintf("%s%s: %v", when, step, err))
-				w.box.killLeft()
-				w.clean = w.settled(nil) // what this one left is not the next one's fault
+				w.forgive(failed)
 			}
 		}
 	}
@@ -76,6 +74,17 @@ func walk(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// forgive sees to it that what one kill left is not the next one's fault.
+func (w *walker) forgive(errs []string) {
+	w.box.killLeft()
+	_ = w.ts.Exec("pod", "rm", "-afv", "-t", "0")
+	w.clean = w.settled(nil)
+	// Behind the script's own time everything fails.
+	if err := w.ts.Exec("true"); err != nil {
+		w.ts.Fatalf("%v; so far: %v", err, errs)
+	}
+}
+
 type walker struct {
 	ts             *testscript.TestScript
 	box            *sandbox
@@ -83,7 +92,8 @@ type walker struct {
 	args           []string
 	clean          footprint // of the store between tries
 	victim         *regexp.Regexp
-	ended          int // victims that were found and killed
+	ended          int         // victims that were found and killed
+	codes          map[int]int // how often the command ended with which code
 }
 
 // shell runs a script in the testscript's directory and environment.
@@ -147,20 +157,16 @@ func (w *walker) kill(point string) error {
 	return errors.New("never killed")
 }
 
-// stopping lets one script at a time have a pod that stands still: they are found
-// among the children of the one test process.
-var stopping sync.Mutex
-
 // killOther runs the command, and ends the victims while it stands at the point.
 func (w *walker) killOther(point string) error {
 	w.shell(w.prepare)
-	stopping.Lock()
-	defer stopping.Unlock()
+	note := w.ts.MkAbs("walk.pid")
+	_ = os.Remove(note)
 	w.ts.Setenv(killVariable, "stop:"+point)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, _ = exitCode(w.ts.Exec("pod", w.args...))
+		_, _ = exitCode(w.ts.Exec("sh", append([]string{"-c", `echo $$ >"$0"; exec pod "$@"`, note}, w.args...)...))
 	}()
 	defer w.ts.Setenv(killVariable, "")
 	tick := time.NewTicker(2 * time.Millisecond)
@@ -176,11 +182,11 @@ func (w *walker) killOther(point string) error {
 			return errors.New("it hangs")
 		case <-tick.C:
 		}
-		pid := stoppedPod()
+		pid := stopped(note)
 		if pid == 0 {
 			continue
 		}
-		for _, p := range w.box.processes() {
+		for _, p := range append(w.box.processes(), watcher()...) {
 			if p.pid != pid && w.victim.MatchString(p.what) {
 				w.ended++
 				_ = syscall.Kill(p.pid, syscall.SIGKILL)
@@ -190,20 +196,31 @@ func (w *walker) killOther(point string) error {
 	}
 }
 
-// stoppedPod is the pid of a pod that this process started and that is stopped.
-func stoppedPod() int {
-	lists, _ := filepath.Glob("/proc/self/task/*/children")
-	for _, list := range lists {
-		children, _ := os.ReadFile(list)
-		for child := range strings.FieldsSeq(string(children)) {
-			stat, _ := os.ReadFile("/proc/" + child + "/stat")
-			if strings.Contains(string(stat), "(pod) T ") {
-				pid, _ := strconv.Atoi(child)
-				return pid
-			}
-		}
+// watcher is the user's watcher, if there is one: it belongs to no one script, but
+// every script must survive that it is killed.
+func watcher() []process {
+	line, err := os.ReadFile(filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "pod", "watcher.lock"))
+	fields := strings.Fields(string(line))
+	if err != nil || len(fields) < 3 {
+		return nil
 	}
-	return 0
+	pid, _ := strconv.Atoi(fields[2])
+	name, _ := os.ReadFile(filepath.Join("/proc", fields[2], "comm"))
+	if pid <= 0 || string(name) != "pod watch\n" {
+		return nil
+	}
+	return []process{{pid, "pod watch"}}
+}
+
+// stopped is the pid in the file, if that process is stopped.
+func stopped(note string) int {
+	line, _ := os.ReadFile(note)
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(line)))
+	stat, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if pid == 0 || !strings.Contains(string(stat), "(pod) T ") {
+		return 0
+	}
+	return pid
 }
 
 // try kills the command at one point and looks at what follows.
@@ -215,6 +232,12 @@ func (w *walker) try(point string) error {
 	if err := kill(point); err != nil {
 		return err
 	}
+	return w.aftermath()
+}
+
+// aftermath looks at what follows a kill: ps is quick and tells the truth, another
+// run and rm -af work, and nothing is left.
+func (w *walker) aftermath() error {
 	begin := time.Now()
 	if err := w.ts.Exec("pod", "ps", "-a"); err != nil {
 		return fmt.Errorf("ps: %w", err)
@@ -223,6 +246,9 @@ func (w *walker) try(point string) error {
 		return fmt.Errorf("ps took %s", took)
 	}
 	if err := w.box.learnIDs(); err != nil {
+		return err
+	}
+	if err := w.truthful(); err != nil {
 		return err
 	}
 	if w.after != "" {
@@ -328,10 +354,13 @@ func (b *sandbox) footprint() (footprint, error) {
 			f["network namespace "+id] = true
 		}
 	}
+	for _, dir := range b.cgroups() {
+		f["cgroup "+dir] = true
+	}
 	for id := range b.ids {
-		found, _ := filepath.Glob("/sys/fs/cgroup/*/*" + id + "*")
-		for _, dir := range found {
-			f["cgroup "+dir] = true
+		jobs, _ := filepath.Glob(filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "pod", "timers", "*"+id+"*"))
+		for _, job := range jobs {
+			f["job "+job] = true
 		}
 	}
 	return f, b.rows(f)
