@@ -157,8 +157,9 @@ func (e *Engine) dump(ctx context.Context, c *state.Container, opts CheckpointOp
 	})
 	if err != nil {
 		c.Run.Stopping = false
+		// The log stays, since the runtime's message names it.
 		err = fmt.Errorf("%w%s", err, criuReason(filepath.Join(dir, "dump.log")))
-		return "", errors.Join(err, e.state.SetRun(ctx, c.ID, c.Run), os.RemoveAll(dir))
+		return "", errors.Join(err, e.state.SetRun(ctx, c.ID, c.Run), os.RemoveAll(images))
 	}
 	report.Duration = time.Since(begin)
 	report.CRIU, _ = checkpoint.ReadStats(filepath.Join(dir, "stats-dump")) // numbers for those who ask
@@ -179,24 +180,17 @@ func manyHierarchies() bool {
 	return err == nil && strings.Count(strings.TrimSpace(string(data)), "\n") > 0
 }
 
-// criuReason is the last error of a log of CRIU's, for a message.
+// criuReason is why CRIU did not do it, from its log, for a message.
 func criuReason(log string) string {
 	f, err := os.Open(log)
 	if err != nil {
 		return ""
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, 4<<20))
-	if err != nil {
-		return ""
+	if reason := checkpoint.Reason(f); reason != "" {
+		return ": CRIU: " + reason
 	}
-	reason := ""
-	for line := range strings.Lines(string(data)) {
-		if _, text, ok := strings.Cut(line, "Error "); ok && reason == "" {
-			reason = ": CRIU: " + strings.TrimSpace(text)
-		}
-	}
-	return reason
+	return ""
 }
 
 // exportCheckpoint adds to the directory what an archive has beside the images,

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rootless-pod/pod/internal/step"
@@ -64,7 +65,7 @@ func (e *Engine) restore(ctx context.Context, c *state.Container, opts RestoreOp
 		return nil, err
 	}
 	images := filepath.Join(dir, checkpoint.Images)
-	if _, err := os.Stat(filepath.Join(images, "inventory.img")); err != nil {
+	if !complete(dir) {
 		return nil, fmt.Errorf("container %s has no checkpoint: make one with `pod container checkpoint`", c.Name)
 	}
 	l := &launch{restore: &ociruntime.CheckpointOptions{
@@ -76,6 +77,9 @@ func (e *Engine) restore(ctx context.Context, c *state.Container, opts RestoreOp
 		err = e.finishNetwork(ctx, c, l)
 	}
 	if err != nil {
+		if opts.Import != "" {
+			err = withoutLog(err) // which goes with the container
+		}
 		err = fmt.Errorf("%w%s", err, criuReason(filepath.Join(e.paths.container(c.ID), "restore.log")))
 		if manyHierarchies() {
 			err = fmt.Errorf("%w (%s)", err, noRestore)
@@ -93,6 +97,25 @@ func (e *Engine) restore(ctx context.Context, c *state.Container, opts RestoreOp
 		return report, os.RemoveAll(dir)
 	}
 	return report, nil
+}
+
+// complete says whether there is a checkpoint in its directory: of one that went
+// wrong only a log is there.
+func complete(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, checkpoint.Images, "inventory.img"))
+	return err == nil
+}
+
+// withoutLog takes from a runtime's message that its reader should look into
+// CRIU's log.
+func withoutLog(err error) error {
+	var failed *ociruntime.Error
+	if errors.As(err, &failed) {
+		short := *failed
+		short.Message, _, _ = strings.Cut(short.Message, " Please check CRIU logfile")
+		return &short
+	}
+	return err
 }
 
 // Import makes a container of an archive and lets it go on. Nothing of an archive
@@ -342,7 +365,7 @@ func (e *Engine) Checkpointed(ids []string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, err := os.Stat(dir); err == nil {
+		if complete(dir) {
 			kept = append(kept, id)
 		}
 	}

@@ -44,7 +44,8 @@ func newCheckpoint(a *cli.App) *cobra.Command {
 	fs.BoolVarP(&opts.LeaveRunning, "leave-running", "R", false, "Leave the container running after writing checkpoint to disk")
 	fs.BoolVar(&opts.stats, "print-stats", false, "Display checkpoint statistics")
 	fs.BoolVar(&opts.TCPEstablished, "tcp-established", false, "Checkpoint a container with established TCP connections")
-	flag.Unsupported(fs, "create-image", "pre-checkpoint", "with-previous")
+	flag.UnsupportedSince(fs, "an image has no seal; use --export", "create-image")
+	flag.UnsupportedSince(fs, wholeOnly, "pre-checkpoint", "with-previous")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runCheckpoint(cmd.Context(), a, cmd.Flags(), &opts, args)
 	}
@@ -113,6 +114,9 @@ func eachCheckpoint(a *cli.App, names []string, verb string, stats bool, work fu
 	return err
 }
 
+// wholeOnly is why memory is not written in several steps.
+const wholeOnly = "memory is written whole, in one step; use --leave-running for a checkpoint of a container that goes on"
+
 type restoreOptions struct {
 	selection
 	libpod.RestoreOptions
@@ -142,7 +146,9 @@ func newRestore(a *cli.App) *cobra.Command {
 	fs.BoolVar(&opts.stats, "print-stats", false, "Display restore statistics")
 	fs.StringSliceVarP(&opts.publish, "publish", "p", nil, "Publish a container's port, or range of ports, to the host (default [])")
 	fs.BoolVar(&opts.TCPEstablished, "tcp-established", false, "Restore a container with established TCP connections")
-	flag.Unsupported(fs, "import-previous", "pod", "tcp-close")
+	flag.Unsupported(fs, "pod")
+	flag.UnsupportedSince(fs, wholeOnly, "import-previous")
+	flag.UnsupportedSince(fs, "crun cannot tell CRIU; checkpoint and restore with --tcp-established", "tcp-close")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runRestore(cmd.Context(), a, cmd.Flags(), &opts, args)
 	}

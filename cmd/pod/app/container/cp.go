@@ -10,7 +10,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
-	"github.com/rootless-pod/pod/cmd/pod/app/flag"
 	"github.com/rootless-pod/pod/pkg/filecopy"
 )
 
@@ -26,7 +25,10 @@ func newCp(a *cli.App) *cobra.Command {
 	fs := cmd.Flags()
 	fs.BoolVarP(&opts.Archive, "archive", "a", true, "Give files copied to a container to the container's user; false keeps their owners")
 	fs.BoolVar(&opts.Overwrite, "overwrite", false, "Allow to overwrite directories with non-directories and vice versa")
-	flag.Unsupported(fs, "extract", "pause")
+	// The field takes these two and does nothing with them.
+	fs.Bool("extract", false, "Deprecated: has no effect")
+	fs.Bool("pause", true, "Deprecated: has no effect")
+	fs.Lookup("extract").Hidden, fs.Lookup("pause").Hidden = true, true
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		opts.From, opts.To = copyPath(args[0]), copyPath(args[1])
 		return runCp(cmd.Context(), a, opts)

@@ -72,16 +72,26 @@ func size(to *int64) func(string) error {
 type UnsupportedError struct {
 	// Flag is the flag with its dashes.
 	Flag string
+	// Why says why, and what to use instead; it may be empty.
+	Why string
 }
 
 // Error is one line for the user.
-func (e *UnsupportedError) Error() string { return e.Flag + " is not supported yet" }
+func (e *UnsupportedError) Error() string {
+	if e.Why != "" {
+		return e.Flag + " is not supported yet: " + e.Why
+	}
+	return e.Flag + " is not supported yet"
+}
 
 // Unsupported registers flags, hidden, that end the command with an
 // UnsupportedError when they are used.
-func Unsupported(fs *pflag.FlagSet, names ...string) {
+func Unsupported(fs *pflag.FlagSet, names ...string) { UnsupportedSince(fs, "", names...) }
+
+// UnsupportedSince is Unsupported with what to tell the user besides.
+func UnsupportedSince(fs *pflag.FlagSet, why string, names ...string) {
 	for _, name := range names {
-		err := &UnsupportedError{Flag: "--" + name}
+		err := &UnsupportedError{Flag: "--" + name, Why: why}
 		f := fs.VarPF(&value{kind: "string", read: func(string) error { return err }}, name, "", "Not supported yet")
 		f.Hidden = true
 		// With or without a value: the next word must not be asked for.
