@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,8 +18,9 @@ import (
 
 // KillVariable names the environment variable of the crash tests. Its value is
 // before:NAME or after:NAME; the process kills itself there with SIGKILL. With
-// stop: in front it stops itself instead, until somebody continues it: the test
-// then ends another process at that moment.
+// stop:PID: in front the process PID, and none that inherits the variable, stops
+// itself instead, until somebody continues it: the test then ends another process
+// at that moment.
 const KillVariable = "POD_TEST_KILL_AT"
 
 type key struct{}
@@ -79,6 +81,11 @@ func Begin(ctx context.Context, name string) (end func()) {
 
 func (r *Recorder) killAt(when, name string) {
 	point, stop := strings.CutPrefix(r.kill, "stop:")
+	if stop {
+		if point, stop = strings.CutPrefix(point, strconv.Itoa(os.Getpid())+":"); !stop {
+			return
+		}
+	}
 	if point == "" || !strings.HasPrefix(point, when) || point != when+":"+name {
 		return
 	}

@@ -67,3 +67,12 @@ func TestKill(t *testing.T) {
 		}
 	}
 }
+
+func TestStopOfAnother(t *testing.T) {
+	t.Setenv(KillVariable, "stop:1:before:a")
+	ctx, _ := With(t.Context(), "", time.Now())
+	done := false
+	if err := Do(ctx, "a", func() error { done = true; return nil }); err != nil || !done {
+		t.Fatalf("the step was not taken: %v", err)
+	}
+}

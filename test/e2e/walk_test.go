@@ -162,13 +162,13 @@ func (w *walker) killOther(point string) error {
 	w.shell(w.prepare)
 	note := w.ts.MkAbs("walk.pid")
 	_ = os.Remove(note)
-	w.ts.Setenv(killVariable, "stop:"+point)
+	// The shell's pid is pod's. What pod starts inherits the variable, and goes on.
+	script := "echo $$ >\"$0\"; export " + killVariable + "=stop:$$:" + point + "; exec pod \"$@\""
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, _ = exitCode(w.ts.Exec("sh", append([]string{"-c", `echo $$ >"$0"; exec pod "$@"`, note}, w.args...)...))
+		_, _ = exitCode(w.ts.Exec("sh", append([]string{"-c", script, note}, w.args...)...))
 	}()
-	defer w.ts.Setenv(killVariable, "")
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(30 * time.Second)
