@@ -30,6 +30,9 @@ type Options struct {
 	Authfile, CertDir string
 	// RegistriesConf and SignaturePolicy replace registries.conf and policy.json.
 	RegistriesConf, SignaturePolicy string
+	// Bulk, if not nil, is called once before images are written: from then on
+	// blobs go through buffers of megabytes.
+	Bulk func()
 	// Log receives warnings; nil discards them.
 	Log *slog.Logger
 }
@@ -142,6 +145,9 @@ func (s *Store) writing() (*library, error) {
 		if s.bringing, err = s.storage.Bring(); err != nil {
 			return nil, err
 		}
+	}
+	if s.writer == nil && s.opts.Bulk != nil {
+		s.opts.Bulk()
 	}
 	return s.open(&s.writer, s.storage.Synced)
 }

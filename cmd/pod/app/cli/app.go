@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -185,12 +186,20 @@ func (a *App) Images(ctx context.Context) (*image.Store, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		images, err := image.New(store, image.Options{RegistriesConf: a.Global.RegistriesConf, Log: a.Log})
+		images, err := image.New(store, image.Options{RegistriesConf: a.Global.RegistriesConf, Log: a.Log, Bulk: smallHeap})
 		if err != nil {
 			return nil, nil, err
 		}
 		return images, images.Close, nil
 	})
+}
+
+// smallHeap undoes what a short command gets (calmCollector): with blobs the heap
+// would grow to several times of what is alive in it.
+func smallHeap() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(75)
+	}
 }
 
 // Events is the log of events, per configuration.
