@@ -109,7 +109,7 @@ func TestWhy(t *testing.T) {
 			w.write(t, "o", "2")
 			w.write(t, "src/x.md", "2")
 			w.write(t, "ignored", "2")
-		}, []string{"1.4"}, "no image in the cache fits"},
+		}, []string{"1.4"}, "its image id1.4 is no longer in the cache"},
 		"instruction changed": {func(_ *testing.T, w *world) {
 			w.file = strings.Replace(w.file, "RUN make", "RUN make all", 1)
 		}, []string{"1.3"}, "instruction changed: RUN make → RUN make all"},

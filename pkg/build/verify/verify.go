@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -152,6 +153,8 @@ func read(store storage.Store, id string) (*image, error) {
 
 // steps are the instructions that made the layers.
 func (i *image) steps() []string {
+	// What buildah notes of flags behind the instruction.
+	flags := regexp.MustCompile(`( *\|(unsetLabel|inheritLabels|unsetAnnotation|inheritAnnotations|clamp-mtime|force-mtime)=[^| ]*)+ *$`)
 	var steps []string
 	for _, h := range i.parsed.History {
 		if h.EmptyLayer {
@@ -163,6 +166,7 @@ func (i *image) steps() []string {
 		} else {
 			text = "RUN " + text
 		}
+		text = flags.ReplaceAllString(text, "")
 		steps = append(steps, strings.TrimSpace(text))
 	}
 	return steps

@@ -12,9 +12,11 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
 	"github.com/rootless-pod/pod/cmd/pod/app/output"
+	"github.com/rootless-pod/pod/pkg/build/reason"
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image"
 	"github.com/rootless-pod/pod/pkg/libpod"
+	"github.com/rootless-pod/pod/pkg/storage"
 )
 
 type pruneOptions struct {
@@ -111,12 +113,32 @@ func runPrune(ctx context.Context, a *cli.App, o pruneOptions) error {
 	}
 	report(a, "Untagged Images", untagged)
 	report(a, "Deleted Images", gone)
+	records, err := pruneRecords(a, o.all)
+	if err != nil {
+		failed = append(failed, err)
+	}
+	freed += records
 	note(a, events.Event{Type: events.System, Status: events.Prune})
 	fmt.Fprintf(a.Out, "Total reclaimed space: %s\n", output.SizeShort(freed))
 	if len(failed) > 0 {
 		return failed
 	}
 	return nil
+}
+
+// oldRecord is for how long the record of a build that is not built again is kept.
+const oldRecord = 7 * 24 * time.Hour
+
+// pruneRecords removes what builds remember to say what has changed.
+func pruneRecords(a *cli.App, all bool) (int64, error) {
+	paths, err := storage.Locate(a.StorageOptions())
+	if err != nil {
+		return 0, err
+	}
+	if all {
+		return reason.Prune(paths.Root, time.Nanosecond)
+	}
+	return reason.Prune(paths.Root, oldRecord)
 }
 
 // pruneContainers removes containers at rest, and with --build those of builds.
