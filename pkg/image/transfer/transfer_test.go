@@ -79,7 +79,8 @@ func TestCommand(t *testing.T) {
 	}{
 		"here": {Place{}, false, []string{"pod", "--root=/r", "image", "load"}},
 		"ssh": {
-			Place{SSH: &SSH{Host: "h", User: "u", Port: "1", Identity: "/k"}}, false,
+			Place{SSH: &SSH{Host: "h", User: "u", Port: "1", Identity: "/k"}},
+			false,
 			[]string{"ssh", "-T", "-p", "1", "-i", "/k", "-l", "u", "--", "h", "sh -c " + quote(either([]string{"image", "load"}))},
 		},
 		"user as root": {Place{User: "u"}, true, []string{"runuser", "-l", "u", "-c", "sh -c " + quote(either([]string{"image", "load"}))}},
