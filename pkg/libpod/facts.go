@@ -14,6 +14,7 @@ import (
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-pod/pod/internal/nested"
 	"github.com/rootless-pod/pod/pkg/cdi"
 	"github.com/rootless-pod/pod/pkg/hook"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
@@ -111,6 +112,11 @@ func (e *Engine) facts(ctx context.Context, c *state.Container, l *launch) (spec
 		NetNS: l.netns, Hostname: e.hostname(c),
 		Binds: l.binds, Volumes: map[string]string{}, MountSources: l.sources, InitPath: initInside,
 		SingleID: e.Session.SingleID, OOMScoreAdj: oomScore(), NoMqueue: missing("/dev/mqueue"),
+	}
+	// A name that was asked for is tried all the same, and the refusal explained.
+	if s.Network.Hostname == "" && nested.HostnameRefused() {
+		f.HostnameRefused = true
+		e.Warn("the container keeps the name of this one, in which pod is: its seccomp filter lets nobody set another; start that one with --security-opt seccomp=unconfined")
 	}
 	e.addLimits(&f, c)
 	for _, m := range s.Storage.Mounts {

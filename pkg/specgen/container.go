@@ -338,6 +338,8 @@ type Facts struct {
 	PIDNS, IPCNS, UTSNS, CgroupNS, UserNS string
 	// Hostname to set in a private UTS namespace.
 	Hostname string
+	// HostnameRefused: the runtime cannot set it here, so the name stays what it is.
+	HostnameRefused bool
 	// Binds are files pod made: /etc/hosts, /etc/resolv.conf, /etc/hostname,
 	// /run/.containerenv, /dev/shm, /run/podman-init.
 	Binds []rspec.Mount

@@ -76,7 +76,7 @@ func (c *Container) ToOCI(f Facts) (*rspec.Spec, error) {
 		// crun's way not to call setgroups; the groups stay, unmapped.
 		spec.Annotations["run.oci.keep_original_groups"] = "1"
 	}
-	if !isShared(c.Spaces.UTS) && f.UTSNS == "" {
+	if !isShared(c.Spaces.UTS) && f.UTSNS == "" && !f.HostnameRefused {
 		spec.Hostname = f.Hostname
 	}
 	if !c.Security.Privileged {

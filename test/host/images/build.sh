@@ -13,7 +13,7 @@ dir=${POD_TESTHOST_DIR:-/var/cache/pod-testhost}
 
 # What is listed comes on top of what Debian calls essential.
 readonly NESTED=(
-    uidmap busybox-static crun conmon passt slirp4netns fuse-overlayfs ca-certificates
+    uidmap libcap2-bin busybox-static crun conmon passt slirp4netns fuse-overlayfs ca-certificates
 )
 readonly NODE=(npm)
 readonly SYSTEMD=(systemd systemd-sysv dbus-broker busybox-static)
