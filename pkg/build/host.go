@@ -2,7 +2,6 @@ package build
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -131,7 +130,8 @@ func (h Host) explain(ctx context.Context, name string, err error) error {
 		return err
 	}
 	if why := isolation.Explain(ctx, name, h.Isolation); why != "" {
-		return errors.Join(err, errors.New(why))
+		// The step has not ended by itself, so its exit status is nobody's.
+		return fmt.Errorf("%v: %s", err, why) //nolint:errorlint // hidden on purpose
 	}
 	return err
 }
