@@ -17,7 +17,11 @@ type guide struct {
 	script strings.Builder
 }
 
-const guideMark = "<!-- e2e"
+const (
+	guideMark = "<!-- e2e"
+	// A line with this, and --> behind it, is a command that the page does not show.
+	guideHidden = "<!-- run "
+)
 
 func parseGuide(page string) (*guide, error) {
 	g := &guide{}
@@ -38,6 +42,12 @@ func parseGuide(page string) (*guide, error) {
 			}
 			g.add(command.String())
 			command.Reset()
+		case strings.HasPrefix(line, guideHidden):
+			hidden, whole := strings.CutSuffix(strings.TrimPrefix(line, guideHidden), " -->")
+			if !whole {
+				return nil, fmt.Errorf("line %d: no --> at the end", number+1)
+			}
+			g.add(hidden)
 		case strings.HasPrefix(line, guideMark):
 			words, whole := strings.CutSuffix(strings.TrimPrefix(line, guideMark), "-->")
 			if !whole {
@@ -78,7 +88,10 @@ func (g *guide) txtar() string {
 		fmt.Fprintln(&b, "require", strings.Join(g.needs, " "))
 	}
 	fmt.Fprintln(&b, "image busybox")
-	if strings.Contains(g.script.String(), "$REGISTRY") {
+	switch script := g.script.String(); {
+	case strings.Contains(script, "$WORK/certs"):
+		fmt.Fprintln(&b, "registry -tls -auth ci:secret")
+	case strings.Contains(script, "$REGISTRY"):
 		fmt.Fprintln(&b, "registry")
 	}
 	fmt.Fprintln(&b, "exec sh -ex guide.sh")
@@ -116,12 +129,12 @@ func runGuides(t *testing.T, run func(name, file string)) {
 }
 
 func TestParseGuide(t *testing.T) {
-	const page = "words\n```sh\nnot run\n```\n<!-- e2e systemd -->\n```sh\na \\\n  b\nc | d  # prints it's\n```\nmore\n<!-- e2e fuse -->\n```sh\ne\n```\n"
+	const page = "words\n<!-- run hidden -->\n```sh\nnot run\n```\n<!-- e2e systemd -->\n```sh\na \\\n  b\nc | d  # prints it's\n```\nmore\n<!-- e2e fuse -->\n```sh\ne\n```\n"
 	g, err := parseGuide(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "a \\\n  b\n{ c | d; } >\"$BASE/printed\"; cat \"$BASE/printed\"\n" +
+	want := "hidden\na \\\n  b\n{ c | d; } >\"$BASE/printed\"; cat \"$BASE/printed\"\n" +
 		"grep -qF -e 'it'\\''s' \"$BASE/printed\" || { echo 'that lacks: it'\\''s' >&2; exit 1; }\ne\n"
 	if got := g.script.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -130,11 +143,12 @@ func TestParseGuide(t *testing.T) {
 		t.Errorf("needs %q", got)
 	}
 	for name, bad := range map[string]string{
-		"no block":         "<!-- e2e -->\nwords\n",
-		"another language": "<!-- e2e -->\n```\nx\n```\n",
-		"no end":           "<!-- e2e -->\n```sh\nx\n",
-		"half a command":   "<!-- e2e -->\n```sh\nx \\\n```\n",
-		"half a mark":      "<!-- e2e\n```sh\nx\n```\n",
+		"no block":                 "<!-- e2e -->\nwords\n",
+		"another language":         "<!-- e2e -->\n```\nx\n```\n",
+		"no end":                   "<!-- e2e -->\n```sh\nx\n",
+		"half a command":           "<!-- e2e -->\n```sh\nx \\\n```\n",
+		"half a command not shown": "<!-- run x\n",
+		"half a mark":              "<!-- e2e\n```sh\nx\n```\n",
 	} {
 		if _, err := parseGuide(bad); err == nil {
 			t.Errorf("%s: no error", name)

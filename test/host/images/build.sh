@@ -33,6 +33,17 @@ debian() { # debian FILE PACKAGE...
         --include="$(join "$@")" --format=tar "$SUITE" "$file" "$("${SELF%/*}/../testhost" mirror)" >&2
 }
 
+node() { # node FILE: npm without what Debian's depends on for other programs
+    local exclude=() dir
+    for dir in core-js core-js-pure @types @babel es-abstract lodash lodash-es caniuse-lite webpack eslint @webassemblyjs corepack undici; do
+        exclude+=("--path-exclude=/usr/share/nodejs/$dir/*")
+    done
+    debian "$1.all" "${NODE[@]}"
+    mmtarfilter "${exclude[@]}" '--path-exclude=/usr/lib/python3*/*' '--path-exclude=/usr/bin/python3*' '--path-exclude=/usr/bin/perl*' \
+        '--path-exclude=/usr/share/perl*/*' '--path-exclude=/usr/include/*' '--path-exclude=/usr/lib/*/*.a' <"$1.all" >"$1"
+    rm "$1.all"
+}
+
 golang() { # golang FILE: the toolchain alone; it needs no system around it
     local root
     root=$(go env GOROOT)
@@ -43,7 +54,7 @@ golang() { # golang FILE: the toolchain alone; it needs no system around it
 make_one() { # make_one NAME FILE
     case $1 in
         nested) debian "$2" "${NESTED[@]}" ;;
-        node) debian "$2" "${NODE[@]}" ;;
+        node) node "$2" ;;
         systemd) debian "$2" "${SYSTEMD[@]}" ;;
         go) golang "$2" ;;
     esac
