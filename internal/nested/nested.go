@@ -45,7 +45,7 @@ func remedy(refusal string) string {
 		return ""
 	case has("proc"):
 		return "pod is in a container whose /proc is masked: start that one with --security-opt unmask=ALL, docker's with systempaths=unconfined"
-	case has("hostname", "mount", "unshare", "clone", "pivot"):
+	case has("hostname", "chroot", "mount", "unshare", "clone", "pivot"):
 		return "pod is in a container whose seccomp filter refuses it: start that one with --security-opt seccomp=unconfined"
 	}
 	return "pod is in a container: start that one with --privileged, or see `pod doctor`"

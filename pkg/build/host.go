@@ -13,6 +13,7 @@ import (
 	cstorage "go.podman.io/storage"
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-pod/pod/internal/nested"
 	"github.com/rootless-pod/pod/pkg/build/isolation"
 	"github.com/rootless-pod/pod/pkg/build/oneid"
 	"github.com/rootless-pod/pod/pkg/build/overlaymount"
@@ -128,6 +129,12 @@ func (h Host) mounts(store cstorage.Store) (cstorage.Store, error) {
 func (h Host) explain(ctx context.Context, name string, err error) error {
 	if err == nil || ctx.Err() != nil {
 		return err
+	}
+	if strings.Contains(err.Error(), "chrooting to directory") { // COPY and ADD
+		// The error comes from another process, as text.
+		if remedy := nested.Remedy("chroot: " + err.Error()[strings.LastIndex(err.Error(), ":")+1:]); remedy != "" {
+			return fmt.Errorf("%w: %s", err, remedy)
+		}
 	}
 	if why := isolation.Explain(ctx, name, h.Isolation); why != "" {
 		// The step has not ended by itself, so its exit status is nobody's.
