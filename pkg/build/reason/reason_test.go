@@ -284,3 +284,23 @@ func FuzzLoad(f *testing.F) {
 		load(path)
 	})
 }
+
+// What a cached build of a context of 1000 files pays, if nothing ran beside it.
+func BenchmarkCached(b *testing.B) {
+	dir, root := b.TempDir(), b.TempDir()
+	for i := range 1000 {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), []byte("text"), 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	p, err := plan.Parse([][]byte{[]byte("FROM scratch\nCOPY . /")}, &plan.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		t := Watch(b.Context(), &Options{GraphRoot: root, Plan: p, Dir: dir, Excludes: []string{"*.md", ".git"}, Image: func(string) string { return "" }})
+		if err := t.Save(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
