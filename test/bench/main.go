@@ -28,7 +28,7 @@ type options struct {
 	json    string
 	dir     string
 	pod     string
-		buildah string
+	buildah string
 	podman  string
 }
 
