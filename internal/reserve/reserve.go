@@ -31,10 +31,13 @@ func file(graphRoot string, n int) string {
 	return filepath.Join(dir(graphRoot), strconv.Itoa(n))
 }
 
+// Last is the path of the file that is there when the whole reserve is.
+func Last(graphRoot string) string { return file(graphRoot, files-1) }
+
 // Ensure makes the reserve of a graph root if it is missing and there is plenty
 // of room. It costs one stat where the reserve is there.
 func Ensure(graphRoot string) error {
-	if st, err := os.Lstat(file(graphRoot, files-1)); err == nil && st.Size() == fileSize {
+	if st, err := os.Lstat(Last(graphRoot)); err == nil && st.Size() == fileSize {
 		return nil
 	}
 	if roomy, err := fits(graphRoot, plenty); err != nil || !roomy {

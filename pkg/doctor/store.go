@@ -13,11 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-pod/pod/internal/reserve"
 	"github.com/rootless-pod/pod/internal/shellword"
 )
-
-// reserveSize is that of the file which pod gives up when the disk is full.
-const reserveSize = 1 << 20
 
 func storeChecks() []Check {
 	return []Check{
@@ -135,8 +133,7 @@ func checkState(ctx context.Context, h *Host) Result {
 		return fail("%s is damaged or cannot be read", file).because("%v", err).
 			mend("move %s and its -wal and -shm away, or put back a copy; images stay, and `pod system reset` starts anew", file)
 	}
-	st, err := h.Kernel.Stat(filepath.Join(dir, "reserve"))
-	if err != nil || st.Size < reserveSize {
+	if _, err := h.Kernel.Stat(reserve.Last(h.GraphRoot)); err != nil {
 		return warn("consistent, but without its reserve").
 			because("the disk was full: containers might not be removable when it is again").
 			mend("free some space; the next `pod create` makes the reserve again")
