@@ -34,16 +34,16 @@ func say(t *Tap, format string, args ...any) { fmt.Fprintf(t.Out(), format+"\n",
 
 // brief is an event as text.
 func brief(e Event) string {
-	s := e.Prefix() + string(e.Kind)
+	said := []string{e.Prefix() + string(e.Kind)}
 	if e.Step > 0 {
-		s += fmt.Sprintf(" %d/%d", e.Step, e.Total)
+		said = append(said, fmt.Sprintf("%d/%d", e.Step, e.Total))
 	}
 	for _, part := range []string{e.ID, e.Reason, e.Stream, e.Line} {
 		if part != "" {
-			s += " " + part
+			said = append(said, part)
 		}
 	}
-	return s
+	return strings.Join(said, " ")
 }
 
 func briefs(events []Event) []string {

@@ -305,7 +305,7 @@ func (t *Teller) arguments(e *progress.Event, _ *StageRecord) string {
 }
 
 // flags: what the command line does to the image. It is applied in the last step.
-func (t *Teller) flags(e *progress.Event, _ *StageRecord) string {
+func (t *Teller) flags(_ *progress.Event, _ *StageRecord) string {
 	all := maps.Clone(t.old.Options)
 	if all == nil {
 		all = map[string]string{}

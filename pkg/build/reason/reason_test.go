@@ -89,23 +89,30 @@ func TestWhy(t *testing.T) {
 		uncached []string
 		want     string
 	}{
-		"content": {func(t *testing.T, w *world) { w.write(t, "src/a", "2") }, []string{"1.4"}, "src/a changed"},
+		"content": {func(t *testing.T, w *world) {
+			t.Helper()
+			w.write(t, "src/a", "2")
+		}, []string{"1.4"}, "src/a changed"},
 		"several": {func(t *testing.T, w *world) {
+			t.Helper()
 			w.write(t, "src/a", "2")
 			w.write(t, "x.txt", "1")
 			w.write(t, "src/n/m", "1")
 		}, []string{"1.4"}, "src/a changed, src/n added, src/n/m added and 1 more"},
 		"mode": {func(t *testing.T, w *world) {
+			t.Helper()
 			if err := os.Chmod(filepath.Join(w.dir, "src/a"), 0o4755); err != nil {
 				t.Fatal(err)
 			}
 		}, []string{"1.4"}, "src/a has mode 0755, had 0644"},
 		"removed": {func(t *testing.T, w *world) {
+			t.Helper()
 			if err := os.Remove(filepath.Join(w.dir, "src/a")); err != nil {
 				t.Fatal(err)
 			}
 		}, []string{"1.4"}, "src/a removed"},
 		"not what the step reads": {func(t *testing.T, w *world) {
+			t.Helper()
 			w.write(t, "o", "2")
 			w.write(t, "src/x.md", "2")
 			w.write(t, "ignored", "2")

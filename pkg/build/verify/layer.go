@@ -77,7 +77,7 @@ func list(r io.Reader) (map[string]entry, error) {
 			major: h.Devmajor, minor: h.Devminor, attribute: h.PAXRecords, at: at,
 		}
 		hash.Sum(e.content[:0])
-		out[path.Join("/", h.Name)] = e
+		out[path.Join("/", h.Name)] = e //nolint:gosec // a name, which is not opened
 	}
 }
 

@@ -105,7 +105,7 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 	}
 	record(ctx, a, images, id, opts.Output)
 	if f.verify {
-		return verifyBuild(ctx, a, images, &request, how, id)
+		return verifyBuild(ctx, images, &request, how, id)
 	}
 	return nil
 }

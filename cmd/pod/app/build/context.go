@@ -114,12 +114,12 @@ func (s *source) spool(in io.Reader) error {
 	}
 	f, err := os.CreateTemp("", "pod-containerfile-")
 	if err != nil {
-		return fmt.Errorf("Containerfile of standard input: %w", err)
+		return fmt.Errorf("read the Containerfile of standard input: %w", err)
 	}
 	s.stdin, s.files[at] = f.Name(), f.Name()
 	_, err = io.Copy(f, in)
 	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("Containerfile of standard input: %w", err)
+		return fmt.Errorf("read the Containerfile of standard input: %w", err)
 	}
 	return nil
 }

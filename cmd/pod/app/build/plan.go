@@ -15,14 +15,14 @@ const planText = "text"
 
 // printPlans prints what would be built, for each platform.
 func printPlans(ctx context.Context, a *cli.App, r *build.Request, format string) error {
-	var print func(*plan.Plan, io.Writer) error
+	var write func(*plan.Plan, io.Writer) error
 	switch format {
 	case planText:
-		print = (*plan.Plan).Text
+		write = (*plan.Plan).Text
 	case "json":
-		print = (*plan.Plan).JSON
+		write = (*plan.Plan).JSON
 	case "dot":
-		print = (*plan.Plan).Dot
+		write = (*plan.Plan).Dot
 	default:
 		return fmt.Errorf("--plan %q: use text, json or dot", format)
 	}
@@ -31,7 +31,7 @@ func printPlans(ctx context.Context, a *cli.App, r *build.Request, format string
 		return err
 	}
 	for _, p := range plans {
-		if err := print(p, a.Out); err != nil {
+		if err := write(p, a.Out); err != nil {
 			return fmt.Errorf("print the plan: %w", err)
 		}
 	}

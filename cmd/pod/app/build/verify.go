@@ -22,7 +22,7 @@ func canVerify(r *build.Request) error {
 }
 
 // verifyBuild builds again and says what differs.
-func verifyBuild(ctx context.Context, a *cli.App, images *image.Store, r *build.Request, how, id string) error {
+func verifyBuild(ctx context.Context, images *image.Store, r *build.Request, how, id string) error {
 	again := *r
 	again.Progress = progress.Options{Event: func(*progress.Event) {}}
 	report, err := build.Verify(ctx, images, again, id)
