@@ -57,12 +57,14 @@ func TestCompareEntries(t *testing.T) {
 		"time":     {[]tar.Header{file}, []tar.Header{with(func(h *tar.Header) { h.ModTime = at.Add(time.Second) })}, "[{/a [mtime]}]"},
 		"parts of a second": {
 			[]tar.Header{file},
-			[]tar.Header{with(func(h *tar.Header) { h.ModTime, h.Format = at.Add(time.Millisecond), tar.FormatPAX })}, "[{/a [mtime]}]",
+			[]tar.Header{with(func(h *tar.Header) { h.ModTime, h.Format = at.Add(time.Millisecond), tar.FormatPAX })},
+			"[{/a [mtime]}]",
 		},
 		"mode, owner": {[]tar.Header{file}, []tar.Header{with(func(h *tar.Header) { h.Mode, h.Gid = 0o600, 1 })}, "[{/a [mode owner]}]"},
 		"attributes": {
 			[]tar.Header{file},
-			[]tar.Header{with(func(h *tar.Header) { h.PAXRecords = map[string]string{"SCHILY.xattr.user.x": "1"} })}, "[{/a [attributes]}]",
+			[]tar.Header{with(func(h *tar.Header) { h.PAXRecords = map[string]string{"SCHILY.xattr.user.x": "1"} })},
+			"[{/a [attributes]}]",
 		},
 		"kind": {[]tar.Header{file}, []tar.Header{{Typeflag: tar.TypeSymlink, Name: "a", Linkname: "x", Mode: 0o644, ModTime: at}}, "[{/a [kind content link]}]"},
 		"one":  {[]tar.Header{file}, []tar.Header{other}, "[{/a [only in the first build]} {/b [only in the second build]}]"},
