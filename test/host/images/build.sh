@@ -35,7 +35,7 @@ debian() { # debian FILE PACKAGE...
 
 node() { # node FILE: npm without what Debian's depends on for other programs
     local exclude=() dir
-    for dir in core-js core-js-pure @types @babel es-abstract lodash lodash-es caniuse-lite webpack eslint @webassemblyjs corepack undici; do
+    for dir in core-js core-js-pure @types @babel es-abstract lodash lodash-es caniuse-lite webpack eslint @webassemblyjs corepack; do
         exclude+=("--path-exclude=/usr/share/nodejs/$dir/*")
     done
     debian "$1.all" "${NODE[@]}"
