@@ -92,7 +92,7 @@ func New(plain, durable storage.Store, opts Options) *Store {
 }
 
 // PutLayer makes a layer of an image, durably.
-func (s *Store) PutLayer(id, parent string, names []string, mountLabel string, writeable bool, options *storage.LayerOptions, diff io.Reader) (layer *storage.Layer, size int64, err error) {
+func (s *Store) PutLayer(id, parent string, names []string, mountLabel string, writeable bool, options *storage.LayerOptions, diff io.Reader) (layer *storage.Layer, size int64, err error) { //nolint:revive // the library's signature
 	err = s.opts.Step("layer.put", func() (err error) {
 		layer, size, err = s.durable.PutLayer(id, parent, names, mountLabel, writeable, options, diff)
 		return err
@@ -106,12 +106,12 @@ func (s *Store) CreateImage(id string, names []string, layer, metadata string, o
 }
 
 // CreateLayer makes an empty layer, durably.
-func (s *Store) CreateLayer(id, parent string, names []string, mountLabel string, writeable bool, options *storage.LayerOptions) (*storage.Layer, error) {
+func (s *Store) CreateLayer(id, parent string, names []string, mountLabel string, writeable bool, options *storage.LayerOptions) (*storage.Layer, error) { //nolint:revive // the library's signature
 	return s.durable.CreateLayer(id, parent, names, mountLabel, writeable, options)
 }
 
-// PrepareStagedLayer, ApplyStagedLayer and CleanupStagedLayer belong together:
-// staging directories are known to the store that made them.
+// PrepareStagedLayer fills a staging directory, which is known only to the store
+// that has made it.
 func (s *Store) PrepareStagedLayer(options *graphdriver.ApplyDiffWithDifferOpts, differ graphdriver.Differ) (*graphdriver.DriverWithDifferOutput, error) {
 	return s.durable.PrepareStagedLayer(options, differ)
 }
@@ -127,11 +127,15 @@ func (s *Store) CleanupStagedLayer(output *graphdriver.DriverWithDifferOutput) e
 }
 
 // CreateContainer makes a working container, or plans to.
-func (s *Store) CreateContainer(id string, names []string, image, layer, metadata string, options *storage.ContainerOptions) (*storage.Container, error) {
+func (s *Store) CreateContainer(id string, names []string, image, layer, metadata string, options *storage.ContainerOptions) (*storage.Container, error) { //nolint:revive // the library's signature
 	if err := s.take(names); err != nil {
 		return nil, err
 	}
-	c, err := s.plan(id, names, image, layer, metadata, options)
+	var c *storage.Container
+	var err error
+	if s.opts.Lazy && id+layer+metadata == "" && image != "" && options != nil && plain(options) {
+		c, err = s.plan(names, image, options)
+	}
 	if err == nil && c == nil {
 		c, err = s.Store.CreateContainer(id, names, image, layer, metadata, options)
 	}
@@ -163,10 +167,7 @@ func (s *Store) take(names []string) error {
 }
 
 // plan plans a container; it returns nil for one that must be made at once.
-func (s *Store) plan(id string, names []string, image, layer, metadata string, options *storage.ContainerOptions) (*storage.Container, error) {
-	if !s.opts.Lazy || id != "" || layer != "" || image == "" || metadata != "" || options == nil || !plain(options) {
-		return nil, nil
-	}
+func (s *Store) plan(names []string, image string, options *storage.ContainerOptions) (*storage.Container, error) {
 	img, err := s.Image(image)
 	if err != nil {
 		return nil, fmt.Errorf("find image %s: %w", image, err)
@@ -183,7 +184,7 @@ func (s *Store) plan(id string, names []string, image, layer, metadata string, o
 			return nil, nil
 		}
 	}
-	id = stringid.GenerateRandomID()
+	id := stringid.GenerateRandomID()
 	p := &planned{
 		options: *options, parent: img.TopLayer, dir: filepath.Join(s.opts.Scratch, id),
 		record: storage.Container{
