@@ -152,7 +152,7 @@ func (s *source) bring(args []string) error {
 			}
 			abs, err := filepath.Abs(file)
 			if err != nil {
-				return fmt.Errorf("Containerfile %s: %w", file, err)
+				return fmt.Errorf("the Containerfile %s: %w", file, err)
 			}
 			s.files[i], s.dir = abs, filepath.Dir(abs)
 			return nil
@@ -205,7 +205,7 @@ func discover(dir string) (string, error) {
 		case errors.Is(err, fs.ErrNotExist):
 			continue
 		case err != nil:
-			return "", fmt.Errorf("Containerfile: %w", err)
+			return "", fmt.Errorf("the Containerfile: %w", err)
 		case info.IsDir():
 			return "", fmt.Errorf("containerfile: %q cannot be path to a directory", path)
 		}

@@ -91,11 +91,20 @@ func (f *flags) check(fs *pflag.FlagSet) error {
 	return nil
 }
 
-// limits are the flags that need a cgroup of the step's own, with the controller
-// that each wants.
-var limits = map[string]string{
-	"cgroup-parent": "", "cpu-period": "cpu", "cpu-quota": "cpu", "cpu-shares": "cpu", "cpuset-cpus": "cpuset", "cpuset-mems": "cpuset",
-	"memory": "memory", "memory-swap": "memory",
+// controllerOf returns the cgroup controller that a flag wants; "" is for one that
+// wants no more than a cgroup of the step's own.
+func controllerOf(flag string) (controller string, limits bool) {
+	switch flag {
+	case "cgroup-parent":
+		return "", true
+	case "cpu-period", "cpu-quota", "cpu-shares":
+		return "cpu", true
+	case "cpuset-cpus", "cpuset-mems":
+		return "cpuset", true
+	case "memory", "memory-swap":
+		return "memory", true
+	}
+	return "", false
 }
 
 // options makes buildah's options; the paths in remove go away after the build,
@@ -139,27 +148,31 @@ func (f *flags) options(ctx context.Context, a *cli.App, cmd *cobra.Command, src
 
 // limit gives the steps a cgroup that can carry the limits asked for. Without one
 // the runtime would go on and limit nothing.
-func limit(ctx context.Context, a *cli.App, fs *pflag.FlagSet, opts *define.BuildOptions) error {
-	for name, controller := range limits {
-		if !fs.Changed(name) {
-			continue
+func limit(ctx context.Context, a *cli.App, fs *pflag.FlagSet, opts *define.BuildOptions) (err error) {
+	fs.Visit(func(f *pflag.Flag) {
+		if controller, limits := controllerOf(f.Name); limits && err == nil {
+			err = limitBy(ctx, a, f.Name, controller, opts)
 		}
-		engine, err := a.Engine(ctx)
-		if err != nil {
-			return err
-		}
-		info, err := engine.Info(ctx)
-		if err != nil {
-			return err
-		}
-		switch {
-		case info.CgroupManager == "":
-			return fmt.Errorf("--%s needs a cgroup: %s", name, info.Reduced)
-		case controller != "" && !slices.Contains(info.Controllers, controller):
-			return fmt.Errorf("--%s: the cgroup controller %s is not available: `pod doctor --check delegation` tells the remedy", name, controller)
-		case info.CgroupManager == "systemd" && !slices.Contains(opts.RuntimeArgs, "--systemd-cgroup"):
-			opts.RuntimeArgs = append(opts.RuntimeArgs, "--systemd-cgroup")
-		}
+	})
+	return err
+}
+
+func limitBy(ctx context.Context, a *cli.App, flag, controller string, opts *define.BuildOptions) error {
+	engine, err := a.Engine(ctx)
+	if err != nil {
+		return err
+	}
+	info, err := engine.Info(ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case info.CgroupManager == "":
+		return fmt.Errorf("--%s needs a cgroup: %s", flag, info.Reduced)
+	case controller != "" && !slices.Contains(info.Controllers, controller):
+		return fmt.Errorf("--%s: the cgroup controller %s is not available: `pod doctor --check delegation` tells the remedy", flag, controller)
+	case info.CgroupManager == "systemd" && !slices.Contains(opts.RuntimeArgs, "--systemd-cgroup"):
+		opts.RuntimeArgs = append(opts.RuntimeArgs, "--systemd-cgroup")
 	}
 	return nil
 }
