@@ -193,7 +193,7 @@ func Elapsed(d time.Duration) string {
 // Cut is a line that fits the width.
 func Cut(line string, width int) string { return ansi.Truncate(line, width, "…") }
 
-// Good, Bad and Faint are how results are coloured.
+// Good colours a result; so do Bad and Faint.
 func Good(s string) string { return lipgloss.NewStyle().Foreground(lipgloss.Green).Render(s) }
 
 // Bad is for what went wrong.
