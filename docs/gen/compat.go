@@ -31,11 +31,15 @@ type commandSet struct {
 	canonical map[string]string
 }
 
-// shorter are top-level commands with another name than in their group.
+// shorter are commands that do the same under another name than in their group, and
+// commands of a group that are no others although their verb is a command, too.
 func shorter() map[string]string {
 	return map[string]string{
 		"container list": "ps", "container ls": "ps", "container ps": "ps",
 		"image list": "images", "image ls": "images", "image rm": "rmi",
+		"image mount": "image mount", "image unmount": "image unmount", "image umount": "image unmount",
+		"image diff": "image diff", "image inspect": "image inspect",
+		"buildx build": "build", "buildx prune": "image prune",
 	}
 }
 

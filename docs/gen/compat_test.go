@@ -55,3 +55,20 @@ func TestCompatibility(t *testing.T) {
 		t.Error("two sections for one command")
 	}
 }
+
+// TestSameCommand: a mark of one form proves the command, whichever form it has its
+// section under.
+func TestSameCommand(t *testing.T) {
+	set := newCommandSet(app.Tree())
+	for words, want := range map[string]string{
+		"pull": "pull", "image pull": "pull", "image list": "images", "image ls": "images", "images": "images",
+		"image rm": "rmi", "image build": "build", "buildx build": "build",
+		"buildx prune": "image prune", "image prune": "image prune", "container run": "run", "container ls": "ps",
+		"mount": "mount", "image mount": "image mount", "image umount": "image unmount", "image inspect": "image inspect",
+		"system info": "info", "system prune": "system prune", "manifest push": "manifest push",
+	} {
+		if got := set.canonical[words]; got != want {
+			t.Errorf("%s counts as %q, want %q", words, got, want)
+		}
+	}
+}

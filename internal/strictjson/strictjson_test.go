@@ -15,6 +15,14 @@ func TestUnambiguous(t *testing.T) {
 		"twice below":   {`{"a":[{"b":1,"b":2}]}`, "duplicate key"},
 		"other case":    {`{"config":1,"Config":2}`, "duplicate key"},
 		"escaped":       {`{"config":1,"\u0063onfig":2}`, "duplicate key"},
+		"label":         {`{"config":{"Labels":{"A":1,"a":2},"Volumes":{"/A":{},"/a":{}}}}`, ""},
+		"label twice":   {`{"config":{"Labels":{"A":1,"A":2}}}`, "duplicate key"},
+		"in a label":    {`{"labels":{"labels":{"A":1,"a":2}}}`, "duplicate key"},
+		"below":         {`{"config":{"Env":[],"env":[]}}`, "duplicate key"},
+		"in a list":     {`{"layers":[{"digest":"a"},{"digest":"a","Digest":"b"}]}`, "duplicate key"},
+		"after a list":  {`{"a":[1,[2],{"x":[]}],"b":{},"a":2}`, "duplicate key"},
+		"empty keys":    {`{"":1,"":2}`, "duplicate key"},
+		"wrong end":     {`{"a":1]`, "not JSON"},
 		"two values":    {`{} {}`, "follows"},
 		"cut":           {`{"a":`, "not JSON"},
 		"no JSON":       {`manifest`, "not JSON"},
@@ -28,4 +36,9 @@ func TestUnambiguous(t *testing.T) {
 			}
 		})
 	}
+}
+
+func FuzzUnambiguous(f *testing.F) {
+	f.Add([]byte(`{"a":[1,{"b":2}],"a":{}}`))
+	f.Fuzz(func(_ *testing.T, raw []byte) { _ = Unambiguous(raw) })
 }
