@@ -4,6 +4,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +60,7 @@ func Run(ctx context.Context, images *image.Store, r Request) (id string, err er
 	use.Scratch = scratch.Path()
 	use.Step = func(name string, f func() error) error { return step.Do(ctx, name, f) }
 	working := store.New(images.Storage().Library(), durable, use)
+	asked := cmp.Or(opts.SignaturePolicyPath, opts.SystemContext.SignaturePolicyPath)
 	if opts.SystemContext.SignaturePolicyPath == "" {
 		opts.SystemContext.SignaturePolicyPath = sys.SignaturePolicyPath
 	}
@@ -82,7 +84,7 @@ func Run(ctx context.Context, images *image.Store, r Request) (id string, err er
 	context.AfterFunc(all.ctx, tap.Hush)
 	err = all.end(step.Do(all.ctx, "build", func() (err error) {
 		id, _, err = imagebuildah.BuildDockerfiles(all.ctx, layers, opts, r.Files...)
-		return r.Host.explain(ctx, r.Isolation, explain(err))
+		return r.Host.explain(ctx, r.Isolation, images.Rejected("", asked, explain(err)))
 	}))
 	tap.Close(err)
 	if err := remember(); err != nil && r.Warn != nil {

@@ -16,6 +16,7 @@ type Type string
 
 // The types.
 const (
+	Artifact  Type = "artifact"
 	Container Type = "container"
 	Image     Type = "image"
 	Network   Type = "network"
@@ -30,6 +31,7 @@ type Status string
 
 // The statuses, with the words of podman.
 const (
+	Add          Status = "add"
 	Attach       Status = "attach"
 	AutoUpdate   Status = "auto-update"
 	Build        Status = "build"

@@ -13,6 +13,8 @@ import (
 	"go.podman.io/common/libimage"
 	"go.podman.io/image/v5/transports/alltransports"
 	"go.podman.io/image/v5/types"
+
+	"github.com/rootless-pod/pod/internal/step"
 )
 
 // The formats of Save.
@@ -325,7 +327,11 @@ func (s *Store) Import(ctx context.Context, path string, opts ImportOptions) (st
 	if !opts.Quiet {
 		options.Writer = opts.Progress
 	}
-	id, err := lib.Import(ctx, path, options)
+	var id string
+	err = step.Do(ctx, "image.import", func() (err error) {
+		id, err = lib.Import(ctx, path, options)
+		return err
+	})
 	s.dropFailed(ctx, err)
 	if out := s.policyError(path, opts.SignaturePolicy, nil, err); out != nil {
 		return "", out

@@ -81,6 +81,30 @@ func (s *Store) policyError(name, policy string, ref types.ImageReference, err e
 	return out
 }
 
+// Rejected says in one line, as a pull does, that the policy in force does not let an
+// image in that a command of another package has copied from a registry; policy is the
+// file that the user has given, if any. An empty source is the one that the error
+// names. Other errors come back as they are.
+func (s *Store) Rejected(source, policy string, err error) error {
+	if err == nil {
+		return nil
+	}
+	ref, parseErr := alltransports.ParseImageName("docker://" + source)
+	if parseErr != nil {
+		ref = copied(strings.Join(strings.Fields(err.Error()), " "))
+	}
+	name := "policy"
+	if ref != nil {
+		if name = ref.StringWithinTransport(); ref.DockerReference() != nil {
+			name = ref.DockerReference().String()
+		}
+	}
+	if out := s.policyError(name, policy, ref, err); out != nil {
+		return out
+	}
+	return err
+}
+
 // copied finds the image that a chain of errors is about.
 func copied(text string) types.ImageReference {
 	for _, pattern := range []string{`unable to copy from source (\S+): `, `Running image (\S+) is rejected`} {

@@ -189,6 +189,7 @@ func (s *Store) Prune(ctx context.Context, opts PruneOptions) ([]Removed, []erro
 	if err != nil {
 		return nil, []error{err}
 	}
+	sweepScratch()
 	filters := append([]string{"readonly=false"}, opts.Filters...)
 	switch {
 	case opts.All && opts.External != nil:

@@ -10,7 +10,7 @@ import (
 
 // scratchPrefix begins the directories of temporary files, which can be as big
 // as images. A process holds a lock on its own; one that nobody holds was left by
-// a kill, and the next process that needs one removes it.
+// a kill, and the next process that needs one, or a prune, removes it.
 const scratchPrefix = "pod-images-"
 
 // scratchBase is where big temporary files are to be: TMPDIR, containers.conf's
@@ -28,6 +28,13 @@ func scratchBase() (string, error) {
 		base = "/var/tmp"
 	}
 	return base, nil
+}
+
+// sweepScratch removes what dead processes left where temporary files are now.
+func sweepScratch() {
+	if base, err := scratchBase(); err == nil {
+		heldir.Sweep(base, scratchPrefix, nil)
+	}
 }
 
 // newScratch removes what dead processes left in base and makes a directory.

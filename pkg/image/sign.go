@@ -230,6 +230,29 @@ func (l *library) signPushed(ctx context.Context, gpg *trust.GPG, pushed Pushed,
 	return opts.Explain(pushed.Destination, errors.Join(err, dest.Close()))
 }
 
+// Signed runs a push of something else than an image to a registry, and adds gpg's
+// signature to what it has written, if one is asked for. Whether gpg can sign is
+// found out before.
+func (s *Store) Signed(ctx context.Context, destination string, opts *PushOptions, push func() (digest.Digest, error)) (digest.Digest, error) {
+	gpg, err := opts.gpg(ctx, destination)
+	if err != nil {
+		return "", err
+	}
+	if gpg == nil {
+		return push()
+	}
+	defer gpg.Close(ctx)
+	lib, err := s.writing()
+	if err != nil {
+		return "", err
+	}
+	written, err := push()
+	if err != nil {
+		return "", err
+	}
+	return written, lib.signPushed(ctx, gpg, Pushed{Destination: destination, Digest: written.String()}, opts)
+}
+
 // signaturesOf reads a manifest of a registry and the signatures that it has.
 func signaturesOf(ctx context.Context, ref types.ImageReference, sys *types.SystemContext, sum digest.Digest) ([]byte, [][]byte, error) {
 	src, err := ref.NewImageSource(ctx, sys)

@@ -144,6 +144,8 @@ func (s *Store) Pull(ctx context.Context, name string, opts image.PullOptions) (
 	if err != nil {
 		return "", err
 	}
+	// The policy looks at the signatures; the layout has no place for them.
+	options.RemoveSignatures = true
 	st, err := s.stage()
 	if err != nil {
 		return "", image.Explain(name, err)
@@ -155,7 +157,7 @@ func (s *Store) Pull(ctx context.Context, name string, opts image.PullOptions) (
 	if err == nil {
 		err = s.publish(ctx, st, ref.String(), func(*imgspec.Descriptor) error { return nil })
 	}
-	return out, opts.Explain(name, err)
+	return out, opts.Explain(name, s.images.Rejected(ref.String(), opts.SignaturePolicy, err))
 }
 
 // Push brings a local artifact to the registry in its name and returns the digest
@@ -186,8 +188,10 @@ func (s *Store) Push(ctx context.Context, name string, opts image.PushOptions) (
 	}
 	var out digest.Digest
 	err = step.Do(ctx, "artifact.push", func() error {
-		out, err = image.Patiently(ctx, opts.Access, func() (digest.Digest, error) {
-			return st.store.Push(ctx, ref, ref, *options)
+		out, err = s.images.Signed(ctx, ref.String(), &opts, func() (digest.Digest, error) {
+			return image.Patiently(ctx, opts.Access, func() (digest.Digest, error) {
+				return st.store.Push(ctx, ref, ref, *options)
+			})
 		})
 		return err
 	})

@@ -2,6 +2,7 @@ package manifestlist
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -114,6 +115,12 @@ func (c *checkedSource) GetManifest(ctx context.Context, instance *digest.Digest
 func examine(raw []byte, mime string) error {
 	if err := strictjson.Unambiguous(raw); err != nil {
 		return fmt.Errorf("the manifest is refused: %w", err)
+	}
+	var doc struct {
+		SchemaVersion int `json:"schemaVersion"`
+	}
+	if err := json.Unmarshal(raw, &doc); err != nil || doc.SchemaVersion == 0 {
+		return errors.New("the manifest is refused: it has no schemaVersion")
 	}
 	sent, is := manifest.NormalizedMIMEType(mime), manifest.GuessMIMEType(raw)
 	if sent != "" && is != "" && manifest.MIMETypeIsMultiImage(sent) != manifest.MIMETypeIsMultiImage(is) {

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image/artifact"
 )
 
@@ -49,6 +50,7 @@ func runAdd(ctx context.Context, a *cli.App, opts *addOptions, args []string) (e
 	if err != nil {
 		return err
 	}
+	a.Record(events.Artifact, events.Add, added.String(), args[0])
 	fmt.Fprintln(a.Out, added.Encoded())
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image"
 )
 
@@ -49,6 +50,7 @@ func runPull(ctx context.Context, a *cli.App, opts *pullOptions, name string) (e
 	if err != nil {
 		return err
 	}
+	a.Record(events.Artifact, events.Pull, pulled.String(), name)
 	fmt.Fprintln(a.Out, pulled.Encoded())
 	return nil
 }

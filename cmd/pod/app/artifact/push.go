@@ -7,6 +7,7 @@ import (
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image"
 )
 
@@ -35,7 +36,7 @@ func newPush(a *cli.App) *cobra.Command {
 	fs.StringVar(&opts.digestfile, "digestfile", "", "Write the digest of the pushed artifact to the specified file")
 	fs.BoolVarP(&opts.Quiet, "quiet", "q", false, "Suppress output information when pushing artifacts")
 	flag.Signing(fs, &opts.Signing)
-	flag.Unsupported(fs, "sign-by")
+	flag.SignBy(fs, &opts.Signing)
 	return cmd
 }
 
@@ -52,5 +53,6 @@ func runPush(ctx context.Context, a *cli.App, opts *pushOptions, name string) (e
 	if err != nil {
 		return err
 	}
+	a.Record(events.Artifact, events.Push, pushed.String(), name)
 	return flag.WriteDigest(opts.digestfile, pushed.String(), a.FileMode())
 }

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image/artifact"
 )
 
@@ -57,6 +59,7 @@ func runRm(ctx context.Context, a *cli.App, opts artifact.RemoveOptions, names [
 			var removed []digest.Digest
 			removed, failed = store.Remove(ctx, group, opts)
 			for _, d := range removed {
+				a.Record(events.Artifact, events.Remove, d.String(), strings.Join(group, " "))
 				fmt.Fprintln(a.Out, d.Encoded())
 			}
 			return errors.Join(failed...)

@@ -17,7 +17,7 @@ func Signing(fs *pflag.FlagSet, to *image.Signing) {
 	fs.StringVar(&to.SignBySigstoreKey, "sign-by-sigstore-private-key", "", "Sign the image using a sigstore private key at `PATH`")
 	fs.StringVar(&to.PassphraseFile, "sign-passphrase-file", "", "Read a passphrase for signing an image from `PATH`")
 	fs.StringVar(&to.SignBySigstore, "sign-by-sigstore", "", "Sign the image using a sigstore parameter file at `PATH`")
-	Unsupported(fs, "sign-by-sq-fingerprint")
+	UnsupportedSince(fs, "pod has no Sequoia: sign with a key of gpg (--sign-by) or of sigstore (--sign-by-sigstore-private-key)", "sign-by-sq-fingerprint")
 }
 
 // SignBy is the flag of those that push what GPG signs.

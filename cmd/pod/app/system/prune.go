@@ -15,6 +15,7 @@ import (
 	"github.com/rootless-pod/pod/pkg/build/reason"
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image"
+	"github.com/rootless-pod/pod/pkg/image/artifact"
 	"github.com/rootless-pod/pod/pkg/libpod"
 	"github.com/rootless-pod/pod/pkg/storage"
 )
@@ -102,6 +103,7 @@ func runPrune(ctx context.Context, a *cli.App, o pruneOptions) error {
 	}
 	removed, errs := e.PruneImages(ctx, images, image.PruneOptions{All: o.all, Filters: o.imageFilters, UnusedFor: o.unusedFor})
 	failed = append(failed, errs...)
+	artifact.New(images, a.Log).Sweep()
 	gone = nil
 	var untagged []string
 	for _, r := range removed {
