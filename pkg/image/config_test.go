@@ -71,7 +71,7 @@ func TestExplain(t *testing.T) {
 		},
 		"lines":     {"a\n * b\n", "n: a * b"},
 		"rate":      {"toomanyrequests: You have reached your pull rate limit", "n: toomanyrequests: You have reached your pull rate limit"},
-		"full disk": {"writing blob: x: no space left on device", "n: no space left on device, in the store or in TMPDIR: free some, or run `pod system prune`"},
+		"full disk": {"writing blob: x: no space left on device", "n: no space left on device, in the store or in TMPDIR: see `pod system df --why`, and free some with `pod system prune`"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
