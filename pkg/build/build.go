@@ -73,6 +73,9 @@ func Run(ctx context.Context, images *image.Store, r Request) (id string, err er
 		return "", err
 	}
 	defer func() { err = errors.Join(err, end()) }()
+	if err := sharesNetwork(r.Files, &opts); err != nil {
+		return "", err
+	}
 	r.Options = opts
 	remember := r.remember(ctx, layers, &r.Progress)
 	tap := progress.New(r.Progress)

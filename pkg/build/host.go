@@ -9,7 +9,9 @@ import (
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/openshift/imagebuilder/dockerfile/command"
 	"go.podman.io/buildah/define"
+	"go.podman.io/common/pkg/config"
 	cstorage "go.podman.io/storage"
 	"golang.org/x/sys/unix"
 
@@ -58,6 +60,9 @@ func (h Host) adapt(ctx context.Context, name string, store cstorage.Store, opts
 // isolate sets the isolation, unless the user wants what it cannot give.
 func (h Host) isolate(choice isolation.Choice, opts *define.BuildOptions) error {
 	opts.Isolation, opts.Runtime = choice.Isolation, h.Isolation.Runtime
+	if choice.Isolation != define.IsolationChroot {
+		readOnly(opts.CommonBuildOpts)
+	}
 	if choice.Isolation == define.IsolationChroot && choice.Reduced != "" {
 		if ns := namespaces(opts).Find(string(specs.NetworkNamespace)); ns != nil && !ns.Host {
 			return fmt.Errorf("--network: RUN steps can only have this host's network: %s", choice.Reduced)
@@ -68,6 +73,48 @@ func (h Host) isolate(choice isolation.Choice, opts *define.BuildOptions) error 
 	}
 	if choice.Reduced != "" {
 		h.Warn(choice.Reduced)
+	}
+	return nil
+}
+
+// cgroupDir is where a RUN step sees its own cgroup, or pod's.
+const cgroupDir = "/sys/fs/cgroup"
+
+// readOnly has the steps see their cgroup as containers do: buildah mounts it to be
+// written to, and where the runtime makes none, it is the one pod and the user's
+// terminal are in, which a step could freeze or kill. buildah has no option for it.
+func readOnly(opts *define.CommonBuildOptions) {
+	unmasked := slices.ContainsFunc(opts.Unmasks, func(pattern string) bool {
+		match, err := filepath.Match(pattern, cgroupDir)
+		return pattern == "all" || err == nil && match
+	})
+	if !unmasked && !slices.Contains(config.DefaultReadOnlyPaths, cgroupDir) {
+		config.DefaultReadOnlyPaths = append(slices.Clone(config.DefaultReadOnlyPaths), cgroupDir)
+	}
+}
+
+// sharesNetwork refuses steps that want a network of their own in a chroot, which has
+// this host's: buildah would give them that without a word.
+func sharesNetwork(files []string, opts *define.BuildOptions) error {
+	if opts.Isolation != define.IsolationChroot {
+		return nil
+	}
+	for _, name := range files {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(opts.ContextDirectory, name)
+		}
+		root := instructions(name)
+		if root == nil {
+			continue
+		}
+		for _, node := range root.Children {
+			for _, flag := range node.Flags {
+				mode, found := strings.CutPrefix(flag, "--network=")
+				if found && strings.EqualFold(node.Value, command.Run) && mode != "host" && mode != "default" {
+					return fmt.Errorf("%s:%d: RUN %s: with isolation chroot steps can only have this host's network: use --isolation oci", filepath.Base(name), node.StartLine, flag)
+				}
+			}
+		}
 	}
 	return nil
 }

@@ -96,6 +96,12 @@ func (s *Store) unpack(ctx context.Context, name string, from *os.File, stream i
 	return plain, explain(name, err)
 }
 
+// Bounded reads r, what becomes of a file when it is decompressed; it fails when that
+// is more than an honest archive comes to.
+func Bounded(name string, from io.Seeker, r io.Reader) io.Reader {
+	return &bounded{name: name, from: from, r: r}
+}
+
 // bounded is a decompressed stream that ends when it has become a bomb.
 type bounded struct {
 	name string

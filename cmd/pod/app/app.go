@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.podman.io/storage/pkg/reexec"
+	"golang.org/x/sys/unix"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/artifact"
 	"github.com/rootless-pod/pod/cmd/pod/app/boot"
@@ -40,11 +42,20 @@ import (
 // argument, the wait lock, was dealt with before Go began (rootless/nsenter).
 const cleanupVerb = "__cleanup"
 
+// keepFiles has the programs of a build, which a child of buildah starts, inherit no
+// files: the child's own, and those that the user's shell had open when pod started.
+func keepFiles(name string) {
+	if strings.HasPrefix(name, "buildah-") {
+		_ = unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC) // kernels before 5.11 cannot
+	}
+}
+
 // Main runs one command and returns its exit code.
 func Main(entry rootless.Entry, args []string, start time.Time) int {
 	// A stricter mask would shut other users of a container out of its files and of
 	// the images in the store, a looser one let others of the host in.
 	entry.Umask = syscall.Umask(0o022)
+	keepFiles(args[0])
 	if reexec.Init() {
 		return 0 // a child of containers/storage, which works in a chroot
 	}

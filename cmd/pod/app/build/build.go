@@ -59,7 +59,7 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 	if err != nil {
 		return err
 	}
-	src, err := locate(args, f.build.File, a.In)
+	src, err := locate(ctx, args, f.build.File, a.In)
 	if err != nil {
 		return err
 	}

@@ -1,18 +1,18 @@
 package build
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"go.podman.io/buildah/define"
 	"go.podman.io/storage/pkg/archive"
-	"go.podman.io/storage/pkg/chrootarchive"
 
 	"github.com/rootless-pod/pod/pkg/build/reason"
 )
@@ -46,7 +46,7 @@ func (s *source) close() error {
 
 // locate finds the context that args names and the Containerfiles of -f, and
 // brings what is not a directory of this host. On error nothing is left.
-func locate(args, files []string, in io.Reader) (_ *source, err error) {
+func locate(ctx context.Context, args, files []string, in io.Reader) (_ *source, err error) {
 	s := &source{}
 	defer func() {
 		if err != nil {
@@ -63,7 +63,7 @@ func locate(args, files []string, in io.Reader) (_ *source, err error) {
 			s.files = append(s.files, stdinFile)
 		}
 	}
-	if err := s.bring(args); err != nil {
+	if err := s.bring(ctx, args, in); err != nil {
 		return nil, err
 	}
 	if s.named = s.dir; s.temporary != "" {
@@ -77,32 +77,15 @@ func locate(args, files []string, in io.Reader) (_ *source, err error) {
 	} else if !info.IsDir() {
 		return nil, fmt.Errorf("context must be a directory: %q", s.dir)
 	}
-	if len(s.files) == 0 {
+	none := len(s.files) == 0
+	if none {
 		found, err := discover(s.dir)
 		if err != nil {
 			return nil, err
 		}
 		s.files = []string{found}
 	}
-	return s, s.check()
-}
-
-// check says which Containerfile is missing. A relative name is looked for here
-// and then in the context.
-func (s *source) check() error {
-	for _, file := range s.files {
-		if remote(file) {
-			continue
-		}
-		_, err := os.Stat(file)
-		if errors.Is(err, fs.ErrNotExist) && !filepath.IsAbs(file) {
-			_, err = os.Stat(filepath.Join(s.dir, file))
-		}
-		if err != nil {
-			return fmt.Errorf("the specified Containerfile or Dockerfile does not exist, %s: %w", file, errors.Unwrap(err))
-		}
-	}
-	return nil
+	return s, s.check(none)
 }
 
 // spool keeps the Containerfile that comes from standard input: it is read more
@@ -144,7 +127,7 @@ func (s *source) key() *reason.Key {
 
 // bring sets the directory of the context: the one named, that of the first
 // local Containerfile, or a temporary one for an archive, a repository or stdin.
-func (s *source) bring(args []string) error {
+func (s *source) bring(ctx context.Context, args []string, in io.Reader) error {
 	if len(args) == 0 {
 		for i, file := range s.files {
 			if remote(file) {
@@ -159,14 +142,16 @@ func (s *source) bring(args []string) error {
 		}
 		return errors.New("no context directory and no Containerfile specified: name a directory, as in `pod build .`, or a file with -f")
 	}
-	temporary, sub, err := define.TempDirForURL("", "pod-build-", args[0])
-	if err != nil {
-		return fmt.Errorf("context %s: %w", args[0], err)
+	switch address, err := url.Parse(args[0]); {
+	case args[0] == "-":
+		return s.receive("standard input", in)
+	case err == nil && remote(args[0]) && !strings.HasSuffix(address.Path, ".git"):
+		return s.download(ctx, args[0])
 	}
-	if temporary != "" {
-		s.temporary, s.dir = temporary, filepath.Join(temporary, sub)
-		return nil
+	if repository(args[0]) {
+		return s.clone(args[0])
 	}
+	var err error
 	if s.dir, err = filepath.Abs(args[0]); err != nil {
 		return fmt.Errorf("context %s: %w", args[0], err)
 	}
@@ -183,17 +168,10 @@ func (s *source) unpack(path string) error {
 		return fmt.Errorf("context %s: %w", path, err)
 	}
 	defer f.Close() //nolint:errcheck // read only
-	if s.temporary, err = os.MkdirTemp("", "pod-build-"); err != nil {
-		return fmt.Errorf("context %s: %w", path, err)
+	if err := s.room(); err != nil {
+		return err
 	}
-	s.dir = filepath.Join(s.temporary, "context")
-	if err := os.Mkdir(s.dir, 0o700); err != nil {
-		return fmt.Errorf("context %s: %w", path, err)
-	}
-	if err := chrootarchive.Untar(f, s.dir, nil); err != nil {
-		return fmt.Errorf("context %s: %w", path, err)
-	}
-	return nil
+	return s.fill(path, f)
 }
 
 // discover looks for the Containerfile of a context.
@@ -212,6 +190,11 @@ func discover(dir string) (string, error) {
 		return path, nil
 	}
 	return "", fmt.Errorf("no Containerfile or Dockerfile specified or found in context directory, %s: name one with -f: %w", dir, fs.ErrNotExist)
+}
+
+// repository says whether a context is buildah's to bring.
+func repository(name string) bool {
+	return remote(name) || strings.HasPrefix(name, "git://") || strings.HasPrefix(name, "github.com/")
 }
 
 func remote(file string) bool {
