@@ -34,9 +34,9 @@ debian() { # debian FILE PACKAGE...
 }
 
 node() { # node FILE: npm without what Debian's depends on for other programs
-    local exclude=() dir
-    for dir in core-js core-js-pure @types @babel es-abstract lodash lodash-es caniuse-lite webpack eslint @webassemblyjs corepack; do
-        exclude+=("--path-exclude=/usr/share/nodejs/$dir/*")
+    local exclude=() package
+    for package in core-js core-js-pure @types @babel es-abstract lodash lodash-es caniuse-lite webpack eslint @webassemblyjs corepack; do
+        exclude+=("--path-exclude=/usr/share/nodejs/$package/*")
     done
     debian "$1.all" "${NODE[@]}"
     mmtarfilter "${exclude[@]}" '--path-exclude=/usr/lib/python3*/*' '--path-exclude=/usr/bin/python3*' '--path-exclude=/usr/bin/perl*' \
