@@ -17,6 +17,9 @@ import (
 // containerUse says when working containers have to be made: see store.Options.
 // What cannot be read here is built as buildah would do it.
 func containerUse(files []string, opts *define.BuildOptions) store.Options {
+	if len(opts.SBOMScanOptions) > 0 {
+		return store.Options{} // the scanner's container is used as soon as it is mounted
+	}
 	use := store.Options{Lazy: len(files) > 0}
 	use.Shared = slices.ContainsFunc(opts.TransientRunMounts, refers)
 	for _, name := range files {

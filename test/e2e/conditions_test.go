@@ -82,6 +82,9 @@ func conditions() map[string]func() string {
 		"images": func() string {
 			return exists(imagesDir, "no systems to build images on: make images puts them into the test host")
 		},
+		"node": func() string {
+			return exists(filepath.Join(imagesDir, "node.tar"), "no system with Node.js: make images puts one into the test host")
+		},
 		"catatonit": program("catatonit"),
 		"strace":    program("strace"),
 		"criu":      program("criu"),

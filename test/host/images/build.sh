@@ -64,7 +64,8 @@ mkdir -p "$dir/images" "$target"
 exec {lock}>"$dir/images.lock"
 flock "$lock"
 key=$(sha256sum "$SELF" | cut -c1-12)
-for name in nested go node systemd; do
+# The longest is last: what was made before it is there if it fails.
+for name in nested go systemd node; do
     kept=$dir/images/$name-$key.tar
     if [[ ! -e $kept ]]; then
         rm -f "$dir/images/$name"-*.tar
