@@ -84,8 +84,8 @@ func Run(ctx context.Context, images *image.Store, r Request) (id string, err er
 	if err != nil {
 		return "", err
 	}
-	context.AfterFunc(all.ctx, tap.Hush)
-	err = all.end(step.Do(all.ctx, "build", func() (err error) {
+	context.AfterFunc(all.ctx, tap.Hush) //nolint:contextcheck // the build's own, made of ctx by watch
+	err = all.end(step.Do(all.ctx, "build", func() (err error) { //nolint:contextcheck // the build's own, made of ctx by watch
 		id, _, err = imagebuildah.BuildDockerfiles(all.ctx, layers, opts, r.Files...)
 		return r.Host.explain(ctx, r.Isolation, images.Rejected("", asked, explain(err)))
 	}))
@@ -93,7 +93,7 @@ func Run(ctx context.Context, images *image.Store, r Request) (id string, err er
 	if err := remember(); err != nil && r.Warn != nil {
 		r.Warn(fmt.Sprintf("the next build cannot say what has changed: %v", err))
 	}
-	return id, all.close(err)
+	return id, all.close(err) //nolint:contextcheck // what is left is removed after the end
 }
 
 // explain takes Go's own view of an instruction out of an error.

@@ -58,15 +58,15 @@ func (r *Request) read(ctx context.Context, name string) ([]byte, error) {
 	var in io.ReadCloser
 	switch {
 	case strings.HasSuffix(name, ".in"):
-		return nil, fmt.Errorf("Containerfile %s: a plan of a file for the C preprocessor is not supported yet", name)
+		return nil, fmt.Errorf("the Containerfile %s: a plan of a file for the C preprocessor is not supported yet", name)
 	case strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://"):
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, name, http.NoBody)
 		if err != nil {
-			return nil, fmt.Errorf("Containerfile: %w", err)
+			return nil, fmt.Errorf("the Containerfile: %w", err)
 		}
-		answer, err := http.DefaultClient.Do(request)
+		answer, err := http.DefaultClient.Do(request) //nolint:bodyclose // closed as in, below
 		if err != nil {
-			return nil, fmt.Errorf("Containerfile: %w", err)
+			return nil, fmt.Errorf("the Containerfile: %w", err)
 		}
 		in = answer.Body
 	default:
@@ -75,14 +75,14 @@ func (r *Request) read(ctx context.Context, name string) ([]byte, error) {
 			f, err = os.Open(filepath.Join(r.Options.ContextDirectory, name))
 		}
 		if err != nil {
-			return nil, fmt.Errorf("Containerfile: %w", err)
+			return nil, fmt.Errorf("the Containerfile: %w", err)
 		}
 		in = f
 	}
 	defer in.Close() //nolint:errcheck // read only
 	data, err := io.ReadAll(io.LimitReader(in, maxContainerfile))
 	if err != nil {
-		return nil, fmt.Errorf("Containerfile %s: %w", name, err)
+		return nil, fmt.Errorf("the Containerfile %s: %w", name, err)
 	}
 	return data, nil
 }

@@ -35,7 +35,7 @@ func makeRoot(scratch string) (dir string, err error) {
 		return "", fmt.Errorf("try the isolation: %w", err)
 	}
 	for _, sub := range []string{"dev", "proc", "sys", "run", "tmp", "etc"} {
-		if err := os.MkdirAll(filepath.Join(dir, "rootfs", sub), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(dir, "rootfs", sub), 0o755); err != nil { //nolint:gosec // other ids of the namespace enter it
 			return dir, fmt.Errorf("try the isolation: %w", err)
 		}
 	}

@@ -69,8 +69,8 @@ func load(filter *libseccomp.ScmpFilter) error {
 		c := code[i*8:]
 		instructions[i] = unix.SockFilter{Code: binary.NativeEndian.Uint16(c), Jt: c[2], Jf: c[3], K: binary.NativeEndian.Uint32(c[4:])}
 	}
-	program := unix.SockFprog{Len: uint16(len(instructions)), Filter: &instructions[0]} //nolint:gosec // a hundred or so
-	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program)))
+	program := unix.SockFprog{Len: uint16(len(instructions)), Filter: &instructions[0]}                                                            //nolint:gosec // a hundred or so
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program))) //nolint:gosec // the call wants its address
 	runtime.KeepAlive(instructions)
 	if errno != 0 {
 		return fmt.Errorf("seccomp: load the filter: %w", errno)

@@ -87,7 +87,7 @@ type layers struct {
 // parse reads the options of a mount program.
 func parse(options string) (layers, error) {
 	var l layers
-	for _, option := range strings.Split(options, ",") {
+	for option := range strings.SplitSeq(options, ",") {
 		name, value, _ := strings.Cut(option, "=")
 		switch name {
 		case "lowerdir":

@@ -67,7 +67,7 @@ func (s *source) receive(name string, in io.Reader) error {
 	if err := s.room(); err != nil {
 		return err
 	}
-	f, err := os.Create(filepath.Join(s.temporary, "received"))
+	f, err := os.OpenFile(filepath.Join(s.temporary, "received"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("context %s: %w", name, err)
 	}
