@@ -279,10 +279,10 @@ func (w *walker) alive() error {
 // footprint is everything that a store has on the machine, one string each.
 type footprint map[string]bool
 
-// moving says whether a process is there still.
+// moving says whether a process, or its cgroup, is there still.
 func (f footprint) moving() bool {
 	for what := range f {
-		if strings.HasPrefix(what, "process ") {
+		if strings.HasPrefix(what, "process ") || strings.HasPrefix(what, "cgroup ") {
 			return true
 		}
 	}

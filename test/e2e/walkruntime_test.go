@@ -121,8 +121,18 @@ func (w *walker) tryRuntime(dir, verb string, number int) error {
 	return w.aftermath()
 }
 
-// truthful compares what pod says of its containers with the kernel.
+// truthful compares what pod says of its containers with the kernel, which may
+// still be at work for a killed process.
 func (w *walker) truthful() error {
+	err := w.compared()
+	for end := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(end); err = w.compared() {
+		time.Sleep(50 * time.Millisecond)
+	}
+	return err
+}
+
+// compared is one look. A created container's first process may wait for its start.
+func (w *walker) compared() error {
 	out, err := w.box.command("pod", "ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.Pid}} {{.State}}")
 	if err != nil {
 		return err
@@ -141,7 +151,7 @@ func (w *walker) truthful() error {
 		switch {
 		case state == "running" && gone != nil:
 			errs = append(errs, fmt.Errorf("%.12s is said to run, and does not", id))
-		case (state == "exited" || state == "created") && members[id] > 0:
+		case state == "exited" && members[id] > 0:
 			errs = append(errs, fmt.Errorf("%.12s is said to be %s, and %d processes are in its cgroup", id, state, members[id]))
 		}
 		delete(members, id)
