@@ -20,9 +20,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		Example: "  pod artifact add registry.example/team/model:v1 weights.bin\n  pod artifact push registry.example/team/model:v1\n" +
 			"  pod artifact extract registry.example/team/model:v1 .",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return fmt.Errorf("missing command '%s COMMAND': `%s --help` lists the commands", cmd.CommandPath(), cmd.CommandPath())
-		},
+		RunE: cli.MissingCommand,
 	}
 	group.AddCommand(newAdd(a), newExtract(a), newInspect(a), newList(a), newPull(a), newPush(a), newRm(a))
 	return group, nil

@@ -31,9 +31,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		Long: "Installs what starts, when the machine has started, the containers whose restart policy is always, or unless-stopped and the user has not stopped them.\n" +
 			"With systemd that is a unit of the user, and linger, which also keeps containers when the user logs out; elsewhere a line in the crontab.",
 		Example: "  pod boot enable\n  pod boot status", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return fmt.Errorf("missing command '%s COMMAND': `%s --help` lists the commands", cmd.CommandPath(), cmd.CommandPath())
-		},
+		RunE: cli.MissingCommand,
 	}
 	group.AddCommand(newEnable(a), newDisable(a), newStatus(a), newRun(a), newList(a))
 	return group, nil

@@ -22,9 +22,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 	group := &cobra.Command{
 		Use: "container", Short: "Manage containers", Long: "Manage containers",
 		Example: "  pod container ls --all", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return fmt.Errorf("missing command '%s COMMAND': `%s --help` lists the commands", cmd.CommandPath(), cmd.CommandPath())
-		},
+		RunE: cli.MissingCommand,
 	}
 	both := []func(*cli.App) *cobra.Command{
 		newAttach, newCommit, newCp, newCreate, newDebug, newExec, newExport, newInit, newKill, newLogs, newMount, newPause, newPort, newRename, newRestart,

@@ -2,8 +2,6 @@
 package generate
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -15,9 +13,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		Use: "generate", Short: "Generate structured data based on containers, pods or volumes",
 		Long:    "Describe containers to other tools.",
 		Example: "  pod generate spec web", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return fmt.Errorf("missing command '%s COMMAND': `%s --help` lists the commands", cmd.CommandPath(), cmd.CommandPath())
-		},
+		RunE: cli.MissingCommand,
 	}
 	group.AddCommand(newSpec(a))
 	return group, nil

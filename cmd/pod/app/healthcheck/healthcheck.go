@@ -2,8 +2,6 @@
 package healthcheck
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -14,9 +12,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 	group := &cobra.Command{
 		Use: "healthcheck", Short: "Manage health checks on containers", Long: "Manage health checks on containers",
 		Example: "  pod healthcheck run web", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return fmt.Errorf("missing command '%s COMMAND': `%s --help` lists the commands", cmd.CommandPath(), cmd.CommandPath())
-		},
+		RunE: cli.MissingCommand,
 	}
 	group.AddCommand(newRun(a))
 	return group, nil

@@ -16,9 +16,7 @@ func newBuildx(a *cli.App) *cobra.Command {
 	group := &cobra.Command{
 		Use: "buildx", Aliases: []string{"builder"}, Hidden: true, Short: "Build images", Long: "The commands of docker buildx that scripts use, as pod has them.",
 		Example: "  pod buildx build -t app .\n  pod buildx prune --force", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return fmt.Errorf("missing command '%s COMMAND': `%s --help` lists the commands", cmd.CommandPath(), cmd.CommandPath())
-		},
+		RunE: cli.MissingCommand,
 	}
 	inspect := &cobra.Command{
 		Use: "inspect [options]", Short: "Show the builder", Long: "Show the one builder there is, in the words of docker buildx.",

@@ -5,7 +5,6 @@ package image
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -21,9 +20,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 	group := &cobra.Command{
 		Use: "image", Short: "Manage images", Long: "Manage images: bring them here, list, name, save and remove them.",
 		Example: "  pod image ls\n  pod image prune --all", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return fmt.Errorf("missing command '%s COMMAND': `%s --help` lists the commands", cmd.CommandPath(), cmd.CommandPath())
-		},
+		RunE: cli.MissingCommand,
 	}
 	group.AddCommand(build.New(a), newDiff(a), newExists(a), newInspect(a), newPrune(a), newList(a, "list"), newMount(a), newRm(a, "rm"),
 		newScp(a), newTree(a), newSign(a), newTrust(a), newUnmount(a))

@@ -18,9 +18,7 @@ func newTrust(a *cli.App) *cobra.Command {
 			"policy.json: the user's own (~/.config/containers) if there is one, else that of the machine (/etc/containers).\n" +
 			"It holds for pull, run, load, import and build.",
 		Example: "  pod image trust show\n  pod image trust set --type reject docker.io", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return fmt.Errorf("missing command '%s COMMAND': `%s --help` lists the commands", cmd.CommandPath(), cmd.CommandPath())
-		},
+		RunE: cli.MissingCommand,
 	}
 	group.AddCommand(newTrustShow(a), newTrustSet(a))
 	return group

@@ -24,9 +24,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 			"indexes).",
 		Example: "  pod manifest create app:v1 app:v1-amd64 app:v1-arm64\n  pod manifest push app:v1 registry.example/team/app:v1",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return fmt.Errorf("missing command '%s COMMAND': `%s --help` lists the commands", cmd.CommandPath(), cmd.CommandPath())
-		},
+		RunE:    cli.MissingCommand,
 	}
 	group.AddCommand(newAdd(a), newAnnotate(a), newCreate(a), newExists(a), newInspect(a), newPush(a), newRemove(a), newRm(a))
 	return group, nil

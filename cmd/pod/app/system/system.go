@@ -20,9 +20,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		Use: "system", Short: "Manage pod", Long: "Manage pod: what it stores, what happened, where it runs.",
 		Example: "  pod system df\n  pod system prune",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return fmt.Errorf("missing command '%s COMMAND': `%s --help` lists the commands", cmd.CommandPath(), cmd.CommandPath())
-		},
+		RunE:    cli.MissingCommand,
 	}
 	group.AddCommand(newCheck(a), newDf(a), newEvents(a), newInfo(a), newMigrate(a), newPrune(a), newRenumber(a), newReset(a))
 	return group, []*cobra.Command{newDoctor(a), newEvents(a), newInfo(a), newUnshare(a), newVersion(a)}
