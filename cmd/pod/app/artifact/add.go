@@ -7,13 +7,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/cmd/pod/app/flag"
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image/artifact"
 )
 
 type addOptions struct {
 	artifact.AddOptions
-	annotations []string
+	annotations func() (map[string]string, error)
 }
 
 func newAdd(a *cli.App) *cobra.Command {
@@ -30,7 +31,7 @@ func newAdd(a *cli.App) *cobra.Command {
 		},
 	}
 	fs := cmd.Flags()
-	fs.StringArrayVar(&opts.annotations, "annotation", nil, "Set an `annotation` for the specified files of artifact: KEY=VALUE")
+	opts.annotations = flag.Annotations(fs, "Set an `annotation` for the specified files of artifact: KEY=VALUE")
 	fs.BoolVarP(&opts.Append, "append", "a", false, "Append files to an existing artifact")
 	fs.StringVar(&opts.FileType, "file-type", "", "Set file type to use for the artifact (layer)")
 	fs.BoolVar(&opts.Replace, "replace", false, "Replace an existing artifact")
@@ -39,7 +40,7 @@ func newAdd(a *cli.App) *cobra.Command {
 }
 
 func runAdd(ctx context.Context, a *cli.App, opts *addOptions, args []string) (err error) {
-	if opts.Annotations, err = pairs("annotation", opts.annotations); err != nil {
+	if opts.Annotations, err = opts.annotations(); err != nil {
 		return err
 	}
 	store, err := open(ctx, a)

@@ -3,8 +3,6 @@ package artifact
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,17 +31,4 @@ func open(ctx context.Context, a *cli.App) (*artifact.Store, error) {
 		return nil, err
 	}
 	return artifact.New(images, a.Log), nil
-}
-
-// pairs reads KEY=VALUE words.
-func pairs(flag string, words []string) (map[string]string, error) {
-	out := map[string]string{}
-	for _, word := range words {
-		key, value, ok := strings.Cut(word, "=")
-		if !ok || key == "" {
-			return nil, fmt.Errorf("expected --%s %q to be in key=value format", flag, word)
-		}
-		out[key] = value
-	}
-	return out, nil
 }

@@ -28,6 +28,14 @@ func (e *Exit) Error() string {
 
 func (e *Exit) Unwrap() error { return e.Err }
 
+// Exists is an answer as an exit code: 0 for yes, 1 for no.
+func Exists(found bool, err error) error {
+	if err == nil && !found {
+		return &Exit{Code: 1}
+	}
+	return err
+}
+
 // Coder is an error that knows its exit code, as those of libpod do.
 type Coder interface{ ExitCode() int }
 

@@ -19,14 +19,10 @@ func newExists(a *cli.App) *cobra.Command {
 			}
 			_, err = e.Lookup(cmd.Context(), args[0])
 			if absent(err) && external {
-				found, err := e.External(cmd.Context(), args[0])
-				if err != nil || found {
-					return err
-				}
-				return &cli.Exit{Code: 1}
+				return cli.Exists(e.External(cmd.Context(), args[0]))
 			}
 			if absent(err) {
-				return &cli.Exit{Code: 1}
+				return cli.Exists(false, nil)
 			}
 			return err
 		},

@@ -55,6 +55,22 @@ func DiffFormat(fs *pflag.FlagSet, to *string) {
 	})
 }
 
+// Annotations adds --annotation; the function gives what was asked for.
+func Annotations(fs *pflag.FlagSet, usage string) func() (map[string]string, error) {
+	given := fs.StringArray("annotation", nil, usage)
+	return func() (map[string]string, error) {
+		out := map[string]string{}
+		for _, word := range *given {
+			key, value, ok := strings.Cut(word, "=")
+			if !ok || key == "" {
+				return nil, fmt.Errorf("expected --annotation %q to be in key=value format", word)
+			}
+			out[key] = value
+		}
+		return out, nil
+	}
+}
+
 // PruneFilters checks the filters of a prune, and takes unused-for=SPAN out of
 // them: label and until are left to others. Of several spans the shortest holds.
 func PruneFilters(filters []string) (rest []string, unusedFor *time.Duration, err error) {

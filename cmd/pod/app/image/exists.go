@@ -26,12 +26,5 @@ func runExists(ctx context.Context, a *cli.App, name string) error {
 	if err != nil {
 		return err
 	}
-	found, err := images.Exists(ctx, name)
-	if err != nil {
-		return err
-	}
-	if !found {
-		return &cli.Exit{Code: 1}
-	}
-	return nil
+	return cli.Exists(images.Exists(ctx, name))
 }

@@ -43,7 +43,7 @@ func newAdd(a *cli.App) *cobra.Command {
 	fs := cmd.Flags()
 	opts.fs = fs
 	fs.BoolVar(&opts.all, "all", false, "Add all of the list's images if the image is a list")
-	opts.annotations = annotations(fs, "Set an `annotation` for the specified image or artifact: KEY=VALUE")
+	opts.annotations = flag.Annotations(fs, "Set an `annotation` for the specified image or artifact: KEY=VALUE")
 	platform(fs, &opts.instance)
 	fs.BoolVar(&opts.artifact, "artifact", false, "Add all arguments as artifact files rather than as images")
 	fs.StringVar(&opts.files.Config, "artifact-config", "", "Artifact configuration file")

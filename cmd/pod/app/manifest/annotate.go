@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/cmd/pod/app/flag"
 	"github.com/rootless-pod/pod/pkg/image/manifestlist"
 )
 
@@ -31,7 +32,7 @@ func newAnnotate(a *cli.App) *cobra.Command {
 		},
 	}
 	fs := cmd.Flags()
-	opts.annotations = annotations(fs, "Set an `annotation` for the specified image or artifact: KEY=VALUE")
+	opts.annotations = flag.Annotations(fs, "Set an `annotation` for the specified image or artifact: KEY=VALUE")
 	platform(fs, &opts.Instance)
 	fs.BoolVar(&opts.Index, "index", false, "Apply --annotation and --subject to the image index itself")
 	fs.StringSliceVar(&opts.Instance.OSFeatures, "os-features", nil, "Override the OS `features` of the specified image")

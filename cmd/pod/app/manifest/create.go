@@ -33,7 +33,7 @@ func newCreate(a *cli.App) *cobra.Command {
 	fs := cmd.Flags()
 	fs.BoolVar(&opts.All, "all", false, "Add all of the lists' images if the images to add are lists")
 	fs.BoolVarP(&opts.Amend, "amend", "a", false, "Modify an existing list if one with the desired name already exists")
-	opts.annotations = annotations(fs, "Set an annotation of the list: KEY=VALUE")
+	opts.annotations = flag.Annotations(fs, "Set an annotation of the list: KEY=VALUE")
 	opts.registry.AddTLS(fs)
 	opts.registry.AddInsecure(fs)
 	return cmd

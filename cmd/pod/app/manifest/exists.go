@@ -29,5 +29,5 @@ func runExists(ctx context.Context, a *cli.App, args []string) error {
 	if err != nil {
 		return err
 	}
-	return exists(store.Exists(args[0]))
+	return cli.Exists(store.Exists(args[0]))
 }

@@ -5,9 +5,7 @@ package manifest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -39,22 +37,6 @@ func lists(ctx context.Context, a *cli.App) (*manifestlist.Store, error) {
 	return manifestlist.New(images), nil
 }
 
-// annotations adds --annotation; the function gives what was asked for.
-func annotations(fs *pflag.FlagSet, usage string) func() (map[string]string, error) {
-	given := fs.StringArray("annotation", nil, usage)
-	return func() (map[string]string, error) {
-		out := map[string]string{}
-		for _, word := range *given {
-			key, value, ok := strings.Cut(word, "=")
-			if !ok || key == "" {
-				return nil, fmt.Errorf("expected --annotation %q to be in key=value format", word)
-			}
-			out[key] = value
-		}
-		return out, nil
-	}
-}
-
 // platform adds the flags that say what a list tells of an image.
 func platform(fs *pflag.FlagSet, to *manifestlist.Instance) {
 	fs.StringVar(&to.Arch, "arch", "", "Override the `architecture` of the specified image")
@@ -62,14 +44,6 @@ func platform(fs *pflag.FlagSet, to *manifestlist.Instance) {
 	fs.StringVar(&to.OS, "os", "", "Override the `OS` of the specified image")
 	fs.StringVar(&to.OSVersion, "os-version", "", "Override the OS `version` of the specified image")
 	fs.StringVar(&to.Variant, "variant", "", "Override the `Variant` of the specified image")
-}
-
-// exists is an answer as an exit code.
-func exists(found bool, err error) error {
-	if err == nil && !found {
-		return &cli.Exit{Code: 1}
-	}
-	return err
 }
 
 // errNoList is for an empty name, which the libraries take for anything.
