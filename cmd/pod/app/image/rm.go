@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
-	"github.com/rootless-pod/pod/internal/step"
-	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image"
 	"github.com/rootless-pod/pod/pkg/libpod"
 )
@@ -47,57 +44,15 @@ func runRm(ctx context.Context, a *cli.App, opts image.RemoveOptions, names []st
 	case !opts.All && len(names) == 0:
 		return errors.New("image name or ID must be specified, or --all")
 	}
-	images, err := a.Images(ctx)
-	if err != nil {
-		return err
-	}
 	if opts.Force {
 		opts.Ignore = true
 		opts.RemoveContainers = func(imageID string) error { return removeContainers(ctx, a, imageID) }
 	}
-	removed, errs, err := removeImages(ctx, a, images, opts, names)
+	errs, err := a.RemoveImages(ctx, opts, names)
 	if err != nil {
 		return err
 	}
-	for _, img := range removed {
-		for _, name := range img.Untagged {
-			record(a, events.Untag, img.ID, name)
-			fmt.Fprintln(a.Out, "Untagged: "+name)
-		}
-		if img.Deleted {
-			record(a, events.Remove, img.ID, img.ID)
-			fmt.Fprintln(a.Out, "Deleted: "+img.ID)
-		}
-	}
 	return absentOrUsed(errs)
-}
-
-// removeImages removes one image after the other, so that each can be tried again
-// when the disk is full and the reserve was given up for it.
-func removeImages(ctx context.Context, a *cli.App, images *image.Store, opts image.RemoveOptions, names []string) ([]image.Removed, []error, error) {
-	engine, err := a.Engine(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	groups := [][]string{nil} // all
-	if !opts.All {
-		groups = slices.Collect(slices.Chunk(names, 1))
-	}
-	var removed []image.Removed
-	var errs []error
-	for _, group := range groups {
-		var failed []error
-		_ = engine.WithReserve(func() error { // its error is among failed
-			return step.Do(ctx, "image.remove", func() error {
-				var gone []image.Removed
-				gone, failed = images.Remove(ctx, group, opts)
-				removed = append(removed, gone...)
-				return errors.Join(failed...)
-			})
-		})
-		errs = append(errs, failed...)
-	}
-	return removed, errs, nil
 }
 
 // removeContainers removes pod's containers of an image. Those of other tools

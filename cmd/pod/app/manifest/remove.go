@@ -8,8 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
-	"github.com/rootless-pod/pod/internal/step"
-	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image"
 )
 
@@ -62,49 +60,18 @@ func runRm(ctx context.Context, a *cli.App, opts image.RemoveOptions, names []st
 	if err := named(names); err != nil {
 		return err
 	}
-	images, err := a.Images(ctx)
+	errs, err := a.RemoveImages(ctx, opts, names)
 	if err != nil {
 		return err
 	}
-	engine, err := a.Engine(ctx)
-	if err != nil {
-		return err
-	}
-	var errs []error
 	code := 1
-	for _, name := range names {
-		var removed []image.Removed
-		var failed []error
-		_ = engine.WithReserve(func() error { // its error is among failed
-			return step.Do(ctx, "image.remove", func() error {
-				removed, failed = images.Remove(ctx, []string{name}, opts)
-				return errors.Join(failed...)
-			})
-		})
-		report(a, removed)
-		for _, err := range failed {
-			if !errors.Is(err, image.ErrNoImage) {
-				code = cli.CodeFailure
-			}
-			errs = append(errs, err)
+	for _, err := range errs {
+		if !errors.Is(err, image.ErrNoImage) {
+			code = cli.CodeFailure
 		}
 	}
 	if len(errs) > 0 {
 		return &cli.Exit{Code: code, Err: cli.Many(errs)}
 	}
 	return nil
-}
-
-// report says what is gone.
-func report(a *cli.App, removed []image.Removed) {
-	for _, list := range removed {
-		for _, name := range list.Untagged {
-			a.Record(events.Image, events.Untag, list.ID, name)
-			fmt.Fprintln(a.Out, "Untagged: "+name)
-		}
-		if list.Deleted {
-			a.Record(events.Image, events.Remove, list.ID, list.ID)
-			fmt.Fprintln(a.Out, "Deleted: "+list.ID)
-		}
-	}
 }
