@@ -18,6 +18,7 @@ import (
 	"github.com/rootless-pod/pod/pkg/build/plan"
 	"github.com/rootless-pod/pod/pkg/build/progress"
 	"github.com/rootless-pod/pod/pkg/build/reason"
+	"github.com/rootless-pod/pod/pkg/image"
 )
 
 // maxContainerfile is more than anybody writes.
@@ -59,7 +60,7 @@ func (r *Request) read(ctx context.Context, name string) ([]byte, error) {
 	switch {
 	case strings.HasSuffix(name, ".in"):
 		return nil, fmt.Errorf("the Containerfile %s: a plan of a file for the C preprocessor is not supported yet", name)
-	case strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://"):
+	case image.OnWeb(name):
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, name, http.NoBody)
 		if err != nil {
 			return nil, fmt.Errorf("the Containerfile: %w", err)

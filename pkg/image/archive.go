@@ -34,8 +34,8 @@ type LoadOptions struct {
 	SignaturePolicy string
 }
 
-// remote says that path is an address on the web.
-func remote(path string) bool {
+// OnWeb says that path is an address on the web.
+func OnWeb(path string) bool {
 	return strings.HasPrefix(path, "http://") || strings.HasPrefix(path, "https://")
 }
 
@@ -43,7 +43,7 @@ func remote(path string) bool {
 // writes, and returns their names. The format is found out. The archive may be
 // at an http(s) address.
 func (s *Store) Load(ctx context.Context, path string, opts LoadOptions) ([]string, error) {
-	if remote(path) {
+	if OnWeb(path) {
 		local, err := s.download(ctx, path)
 		if err != nil {
 			return nil, err
@@ -296,7 +296,7 @@ type ImportOptions struct {
 // Import makes an image of one layer from an archive of a file system, at a
 // path or an http(s) address, and returns its id.
 func (s *Store) Import(ctx context.Context, path string, opts ImportOptions) (string, error) {
-	if !remote(path) {
+	if !OnWeb(path) {
 		info, err := os.Stat(path)
 		if err != nil {
 			return "", explain(path, err)
@@ -309,7 +309,7 @@ func (s *Store) Import(ctx context.Context, path string, opts ImportOptions) (st
 	if err != nil {
 		return "", err
 	}
-	if remote(path) {
+	if OnWeb(path) {
 		local, err := s.download(ctx, path)
 		if err != nil {
 			return "", err

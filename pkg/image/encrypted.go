@@ -26,8 +26,8 @@ func explainKeys(_ string, err error) *Error {
 // encrypted says whether a layer of the image at a source is encrypted. The
 // library takes such layers for damaged ones when it has no key, so this is asked
 // once a pull has failed.
-func (l *library) encrypted(ctx context.Context, name string, opts *libimage.PullOptions) bool {
-	sys := l.contextOf(opts)
+func (l *library) encrypted(ctx context.Context, name string, access *Access, opts *libimage.PullOptions) bool {
+	sys := l.contextOf(access)
 	sys.OSChoice, sys.ArchitectureChoice, sys.VariantChoice = opts.OS, opts.Architecture, opts.Variant
 	for _, ref := range sources(sys, name) {
 		source, err := ref.NewImageSource(ctx, sys)

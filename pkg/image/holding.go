@@ -127,21 +127,29 @@ func (s *Store) MarkBuilt(ctx context.Context, id string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	images, err := s.storage.Library().Images()
-	if err != nil {
-		return fmt.Errorf("list images: %w", err)
+	store := s.storage.Library()
+	img, err := store.Image(id)
+	if errors.Is(err, cstorage.ErrImageUnknown) {
+		return nil
 	}
-	_, parents, err := s.layerSizes()
 	if err != nil {
-		return err
+		return fmt.Errorf("find image %s: %w", id, err)
 	}
 	below := map[string]bool{}
-	for i := range images {
-		if images[i].ID == id {
-			for layer := images[i].TopLayer; layer != "" && !below[layer]; layer = parents[layer] {
-				below[layer] = true
-			}
+	for layer := img.TopLayer; layer != ""; {
+		below[layer] = true
+		found, err := store.Layer(layer)
+		if errors.Is(err, cstorage.ErrLayerUnknown) {
+			break // gone meanwhile
 		}
+		if err != nil {
+			return fmt.Errorf("find layer %s: %w", layer, err)
+		}
+		layer = found.Parent
+	}
+	images, err := store.Images()
+	if err != nil {
+		return fmt.Errorf("list images: %w", err)
 	}
 	for i := range images {
 		if below[images[i].TopLayer] {

@@ -124,7 +124,7 @@ func (s *Store) Pull(ctx context.Context, name string, opts PullOptions) ([]Pull
 	}
 	images, err := Patiently(ctx, opts.Access, func() ([]*libimage.Image, error) {
 		if opts.AllTags {
-			return lib.pullTags(ctx, target, policy, pullOptions)
+			return lib.pullTags(ctx, target, policy, &opts.Access, pullOptions)
 		}
 		return lib.Pull(ctx, target, policy, pullOptions)
 	})
@@ -132,7 +132,7 @@ func (s *Store) Pull(ctx context.Context, name string, opts PullOptions) ([]Pull
 		s.dropFailed(ctx, err)
 		err = s.explainPull(name, opts, err)
 		var plain *Error
-		if errors.As(err, &plain) && plain.kind == kindOther && len(opts.DecryptionKeys) == 0 && lib.encrypted(ctx, target, pullOptions) {
+		if errors.As(err, &plain) && plain.kind == kindOther && len(opts.DecryptionKeys) == 0 && lib.encrypted(ctx, target, &opts.Access, pullOptions) {
 			return nil, &Error{Name: name, Reason: "the image is encrypted", Hint: encryptedHint, Err: err}
 		}
 		return nil, err

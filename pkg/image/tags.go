@@ -15,8 +15,8 @@ import (
 
 // pullTags pulls every tag of a repository. The library's own AllTags asks for
 // the list without the certificates and credentials of the options.
-func (l *library) pullTags(ctx context.Context, name string, policy commonconfig.PullPolicy, opts *libimage.PullOptions) ([]*libimage.Image, error) {
-	sys := l.contextOf(opts)
+func (l *library) pullTags(ctx context.Context, name string, policy commonconfig.PullPolicy, access *Access, opts *libimage.PullOptions) ([]*libimage.Image, error) {
+	sys := l.contextOf(access)
 	resolved, err := shortnames.Resolve(sys, strings.TrimPrefix(name, "docker://"))
 	if err != nil {
 		return nil, err
@@ -46,17 +46,9 @@ func (l *library) pullTags(ctx context.Context, name string, policy commonconfig
 	return nil, failed
 }
 
-// contextOf are the settings for registries of one pull.
-func (l *library) contextOf(opts *libimage.PullOptions) *types.SystemContext {
+// contextOf are the settings for registries with those of one command.
+func (l *library) contextOf(access *Access) *types.SystemContext {
 	sys := *l.sys
-	sys.DockerCertPath = opts.CertDirPath
-	sys.DockerInsecureSkipTLSVerify = opts.InsecureSkipTLSVerify
-	if opts.AuthFilePath != "" {
-		sys.AuthFilePath = opts.AuthFilePath
-	}
-	if opts.Credentials != "" {
-		user, password, _ := strings.Cut(opts.Credentials, ":")
-		sys.DockerAuthConfig = &types.DockerAuthConfig{Username: user, Password: password}
-	}
+	access.Apply(&sys)
 	return &sys
 }

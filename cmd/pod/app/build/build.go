@@ -12,7 +12,6 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/pkg/build"
 	"github.com/rootless-pod/pod/pkg/events"
-	"github.com/rootless-pod/pod/pkg/image"
 )
 
 // Commands returns `pod build`; there is no group.
@@ -103,27 +102,15 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 	if err != nil {
 		return exitOf(err)
 	}
-	record(ctx, a, images, id, opts.Output)
-	if f.verify {
-		return verifyBuild(ctx, images, &request, how, id)
-	}
-	return nil
-}
-
-// record tells of the image: what asks for events, and what looks for images that
-// nobody uses.
-func record(ctx context.Context, a *cli.App, images *image.Store, id, name string) {
-	log, err := a.Events()
-	if err == nil {
-		err = log.Write(events.Event{Type: events.Image, Status: events.Build, ID: id, Name: name})
-	}
-	if err != nil {
-		a.Warn("the event build of image %s was not recorded: %v", id, err)
-	}
+	a.Record(events.Image, events.Build, id, opts.Output)
 	if err := images.MarkBuilt(ctx, id); err != nil {
 		a.Warn("%v", err)
 	}
 	a.CollectGarbage(ctx)
+	if f.verify {
+		return verifyBuild(ctx, images, &request, how, id)
+	}
+	return nil
 }
 
 // exitOf ends pod as the failing RUN ended, which scripts ask for.

@@ -15,6 +15,7 @@ import (
 	"go.podman.io/storage/pkg/archive"
 
 	"github.com/rootless-pod/pod/pkg/build/reason"
+	"github.com/rootless-pod/pod/pkg/image"
 )
 
 // source is where a build reads: the directory of its context and the
@@ -115,7 +116,7 @@ func (s *source) key() *reason.Key {
 			file = rel // of a context that was brought, too
 		} else if file == s.stdin {
 			file = "-"
-		} else if !remote(file) {
+		} else if !image.OnWeb(file) {
 			if abs, err := filepath.Abs(file); err == nil {
 				file = abs
 			}
@@ -130,7 +131,7 @@ func (s *source) key() *reason.Key {
 func (s *source) bring(ctx context.Context, args []string, in io.Reader) error {
 	if len(args) == 0 {
 		for i, file := range s.files {
-			if remote(file) {
+			if image.OnWeb(file) {
 				continue
 			}
 			abs, err := filepath.Abs(file)
@@ -145,7 +146,7 @@ func (s *source) bring(ctx context.Context, args []string, in io.Reader) error {
 	switch address, err := url.Parse(args[0]); {
 	case args[0] == "-":
 		return s.receive("standard input", in)
-	case err == nil && remote(args[0]) && !strings.HasSuffix(address.Path, ".git"):
+	case err == nil && image.OnWeb(args[0]) && !strings.HasSuffix(address.Path, ".git"):
 		return s.download(ctx, args[0])
 	}
 	if repository(args[0]) {
@@ -194,9 +195,5 @@ func discover(dir string) (string, error) {
 
 // repository says whether a context is buildah's to bring.
 func repository(name string) bool {
-	return remote(name) || strings.HasPrefix(name, "git://") || strings.HasPrefix(name, "github.com/")
-}
-
-func remote(file string) bool {
-	return strings.HasPrefix(file, "http://") || strings.HasPrefix(file, "https://")
+	return image.OnWeb(name) || strings.HasPrefix(name, "git://") || strings.HasPrefix(name, "github.com/")
 }

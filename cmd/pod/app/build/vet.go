@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	securejoin "github.com/cyphar/filepath-securejoin"
+
+	"github.com/rootless-pod/pod/pkg/image"
 )
 
 // mostText is more than any file of instructions or patterns has.
@@ -19,7 +21,7 @@ const mostText = 16 << 20
 // pleases: it may be a pipe, without end, or a link to what others shall not see.
 func (s *source) check(found bool) error {
 	for i, file := range s.files {
-		if remote(file) || file == s.stdin {
+		if image.OnWeb(file) || file == s.stdin {
 			continue
 		}
 		info, err := os.Stat(file)
@@ -69,7 +71,7 @@ func (s *source) ignores() error {
 		for _, file := range s.files {
 			path := file + suffix
 			info, err := os.Stat(path)
-			if err != nil || remote(file) {
+			if err != nil || image.OnWeb(file) {
 				continue
 			}
 			if err := text("ignore file", s.shown(path), info); err != nil {
