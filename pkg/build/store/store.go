@@ -263,12 +263,11 @@ func (s *Store) find(name string) *planned {
 func (s *Store) realize(name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.find(name)
-	if p == nil && !s.opts.Shared {
-		return nil
-	}
 	if !s.opts.Shared {
-		return s.realizeOne(p)
+		if p := s.find(name); p != nil {
+			return s.realizeOne(p)
+		}
+		return nil
 	}
 	var errs []error
 	for _, p := range s.planned {
@@ -312,16 +311,31 @@ func (s *Store) mountPoint(p *planned) string {
 	return filepath.Join(s.GraphRoot(), "overlay", p.record.LayerID, "merged")
 }
 
+// asked calls f with the planned container that name stands for, if there is one,
+// and says whether there is.
+func (s *Store) asked(name string, f func(*planned)) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.find(name)
+	if p != nil {
+		f(p)
+	}
+	return p != nil
+}
+
 // Mount mounts a container. The first mount of a planned one is put off: buildah
 // mounts a container when it has made it, and again for each use.
 func (s *Store) Mount(id, mountLabel string) (string, error) {
-	s.mu.Lock()
-	if p := s.find(id); p != nil && p.mounts == 0 {
-		p.mounts++
-		s.mu.Unlock()
-		return s.mountPoint(p), nil
+	later := ""
+	s.asked(id, func(p *planned) {
+		if p.mounts == 0 {
+			p.mounts++
+			later = s.mountPoint(p)
+		}
+	})
+	if later != "" {
+		return later, nil
 	}
-	s.mu.Unlock()
 	if err := s.realize(id); err != nil {
 		return "", err
 	}
@@ -330,24 +344,17 @@ func (s *Store) Mount(id, mountLabel string) (string, error) {
 
 // Unmount takes back one Mount.
 func (s *Store) Unmount(id string, force bool) (bool, error) {
-	s.mu.Lock()
-	if p := s.find(id); p != nil {
-		defer s.mu.Unlock()
-		p.mounts = 0
+	if s.asked(id, func(p *planned) { p.mounts = 0 }) {
 		return false, nil
 	}
-	s.mu.Unlock()
 	return s.Store.Unmount(id, force)
 }
 
 // Mounted counts the mounts of a container or layer.
-func (s *Store) Mounted(id string) (int, error) {
-	s.mu.Lock()
-	if p := s.find(id); p != nil {
-		defer s.mu.Unlock()
-		return p.mounts, nil
+func (s *Store) Mounted(id string) (n int, err error) {
+	if s.asked(id, func(p *planned) { n = p.mounts }) {
+		return n, nil
 	}
-	s.mu.Unlock()
 	return s.Store.Mounted(id)
 }
 
@@ -355,7 +362,7 @@ func (s *Store) Mounted(id string) (int, error) {
 func (s *Store) DeleteContainer(id string) error {
 	s.mu.Lock()
 	maps.DeleteFunc(s.taken, func(name, of string) bool { return name == id || of == id })
-	if p := s.find(id); p != nil {
+	if p := s.find(id); p != nil { // in one step with its name, which another stage may take
 		defer s.mu.Unlock()
 		delete(s.planned, p.record.ID)
 		return os.RemoveAll(p.dir)
@@ -365,13 +372,10 @@ func (s *Store) DeleteContainer(id string) error {
 }
 
 // Container returns a container, planned or not.
-func (s *Store) Container(id string) (*storage.Container, error) {
-	s.mu.Lock()
-	if p := s.find(id); p != nil {
-		defer s.mu.Unlock()
-		return p.container(), nil
+func (s *Store) Container(id string) (c *storage.Container, err error) {
+	if s.asked(id, func(p *planned) { c = p.container() }) {
+		return c, nil
 	}
-	s.mu.Unlock()
 	return s.Store.Container(id)
 }
 
@@ -390,13 +394,10 @@ func (s *Store) Containers() ([]storage.Container, error) {
 }
 
 // ContainerDirectory is a directory for what belongs to a container.
-func (s *Store) ContainerDirectory(id string) (string, error) {
-	s.mu.Lock()
-	if p := s.find(id); p != nil {
-		defer s.mu.Unlock()
-		return p.dir, nil
+func (s *Store) ContainerDirectory(id string) (dir string, err error) {
+	if s.asked(id, func(p *planned) { dir = p.dir }) {
+		return dir, nil
 	}
-	s.mu.Unlock()
 	return s.Store.ContainerDirectory(id)
 }
 
