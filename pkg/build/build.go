@@ -50,7 +50,8 @@ func Run(ctx context.Context, images *image.Store, r Request) (id string, err er
 		return "", err
 	}
 	opts := r.Options
-	use := containerUse(r.Files, &opts)
+	files := parsed(r.Files, opts.ContextDirectory)
+	use := containerUse(files, &opts)
 	heldir.Sweep(durable.RunRoot(), plannedPrefix, nil)
 	scratch, err := heldir.New(durable.RunRoot(), plannedPrefix)
 	if err != nil {
@@ -73,7 +74,7 @@ func Run(ctx context.Context, images *image.Store, r Request) (id string, err er
 		return "", err
 	}
 	defer func() { err = errors.Join(err, end()) }()
-	if err := sharesNetwork(r.Files, &opts); err != nil {
+	if err := sharesNetwork(files, &opts); err != nil {
 		return "", err
 	}
 	r.Options = opts

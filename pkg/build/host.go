@@ -95,23 +95,19 @@ func readOnly(opts *define.CommonBuildOptions) {
 
 // sharesNetwork refuses steps that want a network of their own in a chroot, which has
 // this host's: buildah would give them that without a word.
-func sharesNetwork(files []string, opts *define.BuildOptions) error {
+func sharesNetwork(files []containerfile, opts *define.BuildOptions) error {
 	if opts.Isolation != define.IsolationChroot {
 		return nil
 	}
-	for _, name := range files {
-		if !filepath.IsAbs(name) {
-			name = filepath.Join(opts.ContextDirectory, name)
-		}
-		root := instructions(name)
-		if root == nil {
+	for _, file := range files {
+		if file.root == nil {
 			continue
 		}
-		for _, node := range root.Children {
+		for _, node := range file.root.Children {
 			for _, flag := range node.Flags {
 				mode, found := strings.CutPrefix(flag, "--network=")
 				if found && strings.EqualFold(node.Value, command.Run) && mode != "host" && mode != "default" {
-					return fmt.Errorf("%s:%d: RUN %s: with isolation chroot steps can only have this host's network: use --isolation oci", filepath.Base(name), node.StartLine, flag)
+					return fmt.Errorf("%s:%d: RUN %s: with isolation chroot steps can only have this host's network: use --isolation oci", file.name, node.StartLine, flag)
 				}
 			}
 		}

@@ -16,21 +16,17 @@ import (
 
 // containerUse says when working containers have to be made: see store.Options.
 // What cannot be read here is built as buildah would do it.
-func containerUse(files []string, opts *define.BuildOptions) store.Options {
+func containerUse(files []containerfile, opts *define.BuildOptions) store.Options {
 	if len(opts.SBOMScanOptions) > 0 {
 		return store.Options{} // the scanner's container is used as soon as it is mounted
 	}
 	use := store.Options{Lazy: len(files) > 0}
 	use.Shared = slices.ContainsFunc(opts.TransientRunMounts, refers)
-	for _, name := range files {
-		if !filepath.IsAbs(name) {
-			name = filepath.Join(opts.ContextDirectory, name)
-		}
-		root := instructions(name)
-		if root == nil {
+	for _, file := range files {
+		if file.root == nil {
 			return store.Options{}
 		}
-		for _, node := range root.Children {
+		for _, node := range file.root.Children {
 			switch strings.ToLower(node.Value) {
 			case command.Volume, command.Onbuild:
 				return store.Options{}
@@ -39,6 +35,26 @@ func containerUse(files []string, opts *define.BuildOptions) store.Options {
 		}
 	}
 	return use
+}
+
+// containerfile is one as its author wrote it; root is nil if it is not as simple
+// as that.
+type containerfile struct {
+	name string
+	root *parser.Node
+}
+
+// parsed reads Containerfiles; relative names are in dir.
+func parsed(names []string, dir string) []containerfile {
+	files := make([]containerfile, len(names))
+	for i, name := range names {
+		path := name
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		files[i] = containerfile{filepath.Base(path), instructions(path)}
+	}
+	return files
 }
 
 // instructions reads a Containerfile; it returns nil if that is not as simple as that.

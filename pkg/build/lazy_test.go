@@ -35,14 +35,14 @@ func TestContainerUse(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, file), []byte(test.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			use := containerUse([]string{file}, &define.BuildOptions{ContextDirectory: dir, TransientRunMounts: test.mounts})
+			use := containerUse(parsed([]string{file}, dir), &define.BuildOptions{ContextDirectory: dir, TransientRunMounts: test.mounts})
 			if use.Lazy != test.lazy || use.Shared != test.shared {
 				t.Errorf("lazy %v, shared %v; want %v, %v", use.Lazy, use.Shared, test.lazy, test.shared)
 			}
 		})
 	}
 	for _, file := range []string{"missing", "https://example.org/Containerfile", "/dev/null"} {
-		if use := containerUse([]string{file}, &define.BuildOptions{ContextDirectory: dir}); use.Lazy {
+		if use := containerUse(parsed([]string{file}, dir), &define.BuildOptions{ContextDirectory: dir}); use.Lazy {
 			t.Errorf("%s is taken for a plain file", file)
 		}
 	}
