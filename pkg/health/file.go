@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-pod/pod/internal/wholefile"
 )
 
 // maxFile bounds what is read of a file of results: a user may have asked for a
@@ -49,17 +50,7 @@ func save(path string, what any) error {
 	if err != nil {
 		return fmt.Errorf("encode results of health checks: %w", err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".health-*") // 0600
-	if err != nil {
-		return fmt.Errorf("write results of health checks: %w", err)
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
+	if err := wholefile.Write(path, ".health-*", data); err != nil {
 		return fmt.Errorf("write results of health checks: %w", err)
 	}
 	return nil

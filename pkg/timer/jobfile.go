@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-pod/pod/internal/process"
+	"github.com/rootless-pod/pod/internal/wholefile"
 )
 
 // dir holds the jobs of all stores of the user; there is one watcher for them.
@@ -99,17 +100,8 @@ func (t *Timers) writeFile(name string, f fields) error {
 	if err := os.MkdirAll(t.dir(), 0o700); err != nil {
 		return fmt.Errorf("make directory of timers: %w", err)
 	}
-	tmp, err := os.CreateTemp(t.dir(), ".new-")
-	if err != nil {
+	if err := wholefile.Write(t.path(name), ".new-", []byte(strings.Join(f, "\x00")+"\x00")); err != nil {
 		return fmt.Errorf("write timer: %w", err)
-	}
-	_, err = tmp.WriteString(strings.Join(f, "\x00") + "\x00")
-	err = errors.Join(err, tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), t.path(name))
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write timer: %w", err), os.Remove(tmp.Name()))
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/rootless-pod/pod/internal/process"
+	"github.com/rootless-pod/pod/internal/wholefile"
 )
 
 // key is what an answer depends on: the boot, the namespaces that pod is in (a
@@ -77,18 +78,5 @@ func keep(dir string, k key, f Found) {
 	if err != nil || os.MkdirAll(dir, 0o700) != nil {
 		return
 	}
-	tmp, err := os.CreateTemp(dir, keptFile+".*")
-	if err != nil {
-		return
-	}
-	_, err = tmp.Write(data)
-	if closeErr := tmp.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), filepath.Join(dir, keptFile))
-	}
-	if err != nil {
-		_ = os.Remove(tmp.Name())
-	}
+	_ = wholefile.Write(filepath.Join(dir, keptFile), keptFile+".*", data)
 }

@@ -17,6 +17,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/rootless-pod/pod/internal/wholefile"
 )
 
 const (
@@ -127,17 +129,8 @@ func (r *Record) save(dir, name string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("write the record of the build: %w", err)
 	}
-	temp, err := os.CreateTemp(dir, ".new-")
-	if err != nil {
+	if err := wholefile.Write(path, ".new-", b.Bytes()); err != nil {
 		return fmt.Errorf("write the record of the build: %w", err)
-	}
-	_, err = temp.Write(b.Bytes())
-	err = errors.Join(err, temp.Close())
-	if err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write the record of the build: %w", err), os.Remove(temp.Name()))
 	}
 	_, err = prune(dir, maxRecords, 0)
 	return err

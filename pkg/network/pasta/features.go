@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/rootless-pod/pod/internal/wholefile"
 )
 
 // features is what is known of one pasta program.
@@ -67,18 +69,5 @@ func keep(file string, f features) {
 	if err != nil {
 		return
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), featuresFile+".*")
-	if err != nil {
-		return
-	}
-	_, err = tmp.Write(data)
-	if closeErr := tmp.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), file)
-	}
-	if err != nil {
-		_ = os.Remove(tmp.Name())
-	}
+	_ = wholefile.Write(file, featuresFile+".*", data)
 }
