@@ -281,12 +281,7 @@ func (t *Teller) texts(e *progress.Event, old *StageRecord) string {
 // arguments: a build argument that the stage declares has another value.
 func (t *Teller) arguments(e *progress.Event, _ *StageRecord) string {
 	names := t.o.Plan.Stages[e.Stage-1].Arguments
-	all := maps.Clone(t.old.Args)
-	if all == nil {
-		all = map[string]string{}
-	}
-	maps.Copy(all, t.now.Args)
-	for _, name := range slices.Sorted(maps.Keys(all)) {
+	for _, name := range union(t.old.Args, t.now.Args) {
 		if !slices.Contains(names, name) {
 			continue
 		}
@@ -304,14 +299,16 @@ func (t *Teller) arguments(e *progress.Event, _ *StageRecord) string {
 	return ""
 }
 
+// union are the names in either, in order.
+func union(a, b map[string]string) []string {
+	names := slices.AppendSeq(slices.Collect(maps.Keys(a)), maps.Keys(b))
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // flags: what the command line does to the image. It is applied in the last step.
 func (t *Teller) flags(_ *progress.Event, _ *StageRecord) string {
-	all := maps.Clone(t.old.Options)
-	if all == nil {
-		all = map[string]string{}
-	}
-	maps.Copy(all, t.now.Options)
-	for _, name := range slices.Sorted(maps.Keys(all)) {
+	for _, name := range union(t.old.Options, t.now.Options) {
 		if t.old.Options[name] != t.now.Options[name] {
 			return name + " changed"
 		}
