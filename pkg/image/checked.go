@@ -25,7 +25,7 @@ type checkedStore struct {
 }
 
 // PutLayer marks the layer: see storage.BroughtLayers.
-func (c *checkedStore) PutLayer(id, parent string, names []string, label string, writeable bool, opts *cstorage.LayerOptions, diff io.Reader) (*cstorage.Layer, int64, error) {
+func (c *checkedStore) PutLayer(id, parent string, names []string, label string, writeable bool, opts *cstorage.LayerOptions, diff io.Reader) (*cstorage.Layer, int64, error) { //nolint:revive // the library's signature
 	if !writeable {
 		marked := cstorage.LayerOptions{}
 		if opts != nil {
@@ -99,7 +99,7 @@ func (c *checkedStore) check(top string, data []cstorage.ImageBigDataOption) err
 	}
 	var doc described
 	if manifest == nil || json.Unmarshal(manifest, &doc) != nil || doc.Config == nil {
-		return nil // a list, or a manifest of the first kind, which has no configuration
+		return nil //nolint:nilerr // a list, or a manifest of the first kind, which has no configuration
 	}
 	if err := doc.agrees(config); err != nil {
 		return err

@@ -279,7 +279,7 @@ func inside(dir, target string) bool {
 		depth = strings.Count(dir, "/") + 1
 	}
 	down := false
-	for _, name := range strings.Split(target, "/") {
+	for name := range strings.SplitSeq(target, "/") {
 		switch name {
 		case "", ".":
 		case "..":

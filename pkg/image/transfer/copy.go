@@ -53,7 +53,8 @@ func Copy(ctx context.Context, from, to Place, o Options) ([]string, error) {
 	err = errors.Join(err, write.Close(), read.Close())
 	if err != nil {
 		cancel()
-		return nil, errors.Join(err, reap(source, target))
+		reap(source, target)
+		return nil, err
 	}
 	type end struct {
 		place *Place
@@ -107,13 +108,12 @@ func wait(c *exec.Cmd) error {
 }
 
 // reap waits for those commands that were started.
-func reap(commands ...*exec.Cmd) error {
+func reap(commands ...*exec.Cmd) {
 	for _, c := range commands {
 		if c.Process != nil {
 			_ = c.Wait() // it was killed
 		}
 	}
-	return nil
 }
 
 // command is what runs pod, or podman, at a place.
