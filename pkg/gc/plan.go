@@ -7,6 +7,7 @@ package gc
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -58,9 +59,7 @@ func Plan(items []Item, disk Disk, policy *settings.GC, now time.Time) []Item {
 		return cmp.Or(a.LastUsed.Compare(b.LastUsed), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID))
 	})
 	holders := map[string]int{}
-	for layer, n := range disk.Holders {
-		holders[layer] = n
-	}
+	maps.Copy(holders, disk.Holders)
 	var chosen []Item
 	for _, item := range order {
 		age := now.Sub(item.LastUsed)

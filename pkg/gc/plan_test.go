@@ -8,8 +8,6 @@ import (
 	"github.com/rootless-pod/pod/pkg/settings"
 )
 
-func span(d time.Duration) *time.Duration { return &d }
-
 func TestPlan(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	const day = 24 * time.Hour
@@ -35,13 +33,13 @@ func TestPlan(t *testing.T) {
 	}{
 		{"nothing set", settings.GC{}, alone, 0, ""},
 		{"allowed alone does nothing", settings.GC{Tagged: true, Containers: true, Volumes: true}, alone, 0, ""},
-		{"unused for", settings.GC{UnusedFor: span(30 * day)}, alone, 0, "old"},
-		{"exactly that long", settings.GC{UnusedFor: span(40 * day)}, alone, 0, "old"},
-		{"not that long", settings.GC{UnusedFor: span(40*day + 1)}, alone, 0, ""},
-		{"zero spares the last hour", settings.GC{UnusedFor: span(0)}, alone, 0, "old young"},
-		{"tagged too", settings.GC{UnusedFor: span(30 * day), Tagged: true}, alone, 0, "tagged old"},
-		{"containers too", settings.GC{UnusedFor: span(30 * day), Containers: true}, alone, 0, "container old"},
-		{"volumes too", settings.GC{UnusedFor: span(30 * day), Volumes: true}, alone, 0, "volume old"},
+		{"unused for", settings.GC{UnusedFor: new(30 * day)}, alone, 0, "old"},
+		{"exactly that long", settings.GC{UnusedFor: new(40 * day)}, alone, 0, "old"},
+		{"not that long", settings.GC{UnusedFor: new(40*day + 1)}, alone, 0, ""},
+		{"zero spares the last hour", settings.GC{UnusedFor: new(time.Duration(0))}, alone, 0, "old young"},
+		{"tagged too", settings.GC{UnusedFor: new(30 * day), Tagged: true}, alone, 0, "tagged old"},
+		{"containers too", settings.GC{UnusedFor: new(30 * day), Containers: true}, alone, 0, "container old"},
+		{"volumes too", settings.GC{UnusedFor: new(30 * day), Volumes: true}, alone, 0, "volume old"},
 		{"a size that is kept", settings.GC{MaxSize: 2000}, alone, 0, ""},
 		{"the oldest suffices", settings.GC{MaxSize: 1170}, alone, 0, "old"},
 		{"both, with what they share", settings.GC{MaxSize: 1100}, alone, 0, "old young"},
@@ -50,7 +48,7 @@ func TestPlan(t *testing.T) {
 		{"enough is free", settings.GC{KeepFree: 1000}, alone, 1000, ""},
 		{"some is missing", settings.GC{KeepFree: 1000}, alone, 980, "old"},
 		{"the volume goes first", settings.GC{KeepFree: 100, Volumes: true}, alone, 0, "volume"},
-		{"two limits", settings.GC{KeepFree: 10, UnusedFor: span(30 * day), Tagged: true}, alone, 0, "tagged old"},
+		{"two limits", settings.GC{KeepFree: 10, UnusedFor: new(30 * day), Tagged: true}, alone, 0, "tagged old"},
 	}
 	for _, tt := range tests {
 		disk := Disk{Images: 1190, Free: tt.free, Layers: layers, Holders: tt.holders}

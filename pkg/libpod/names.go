@@ -6,9 +6,6 @@ import (
 	"math/big"
 )
 
-// idLength is the number of digits of an id.
-const idLength = 64
-
 // newID returns 64 hexadecimal digits.
 func newID() (string, error) {
 	var b [32]byte

@@ -46,18 +46,18 @@ func Parse(args []string, lookup Lookup) (from, to Place, err error) {
 	}
 	if len(args) == 1 {
 		if from.here() {
-			return from, to, errors.New("must specify a destination: HOST::") //nolint:revive // it ends as the argument does
+			return from, to, errors.New("must specify a destination: HOST::") //nolint:revive,staticcheck // it ends as the argument does
 		}
 		return from, to, nil
 	}
 	if !strings.Contains(args[1], "::") {
-		return from, to, fmt.Errorf("%s: must specify a destination: HOST::", args[1]) //nolint:revive // it ends as the argument does
+		return from, to, fmt.Errorf("%s: must specify a destination: HOST::", args[1]) //nolint:revive,staticcheck // it ends as the argument does
 	}
 	if to, err = parsePlace(args[1], lookup); err != nil {
 		return from, to, err
 	}
 	if to.Image != "" {
-		return from, to, fmt.Errorf("%s: cannot specify an image rename: end with ::", args[1]) //nolint:revive // it ends as the argument does
+		return from, to, fmt.Errorf("%s: cannot specify an image rename: end with ::", args[1]) //nolint:revive,staticcheck // it ends as the argument does
 	}
 	return from, to, nil
 }
