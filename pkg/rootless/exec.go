@@ -25,6 +25,16 @@ func (e *ExecError) Unwrap() error { return e.Err }
 // (pod unshare); without one, by the user's shell. It returns only on failure,
 // always an *ExecError.
 func Exec(argv, env []string) error {
+	path, argv, err := Command(argv)
+	if err != nil {
+		return err
+	}
+	return execError(argv[0], syscall.Exec(path, argv, env))
+}
+
+// Command finds the program of a command, or the user's shell if there is none,
+// and returns the command with its path. The error is an *ExecError.
+func Command(argv []string) (string, []string, error) {
 	if len(argv) == 0 {
 		shell := os.Getenv("SHELL")
 		if shell == "" {
@@ -33,9 +43,13 @@ func Exec(argv, env []string) error {
 		argv = []string{shell}
 	}
 	path, err := exec.LookPath(argv[0])
-	if err == nil {
-		err = syscall.Exec(path, argv, env)
+	if err != nil {
+		return "", nil, execError(argv[0], err)
 	}
+	return path, argv, nil
+}
+
+func execError(name string, err error) error {
 	code := 126
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, exec.ErrNotFound) {
 		code = 127
@@ -48,5 +62,5 @@ func Exec(argv, env []string) error {
 	if errors.As(err, &inFile) {
 		err = inFile.Err
 	}
-	return &ExecError{Name: argv[0], Code: code, Err: err}
+	return &ExecError{Name: name, Code: code, Err: err}
 }

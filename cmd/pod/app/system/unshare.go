@@ -1,6 +1,7 @@
 package system
 
 import (
+	"context"
 	"errors"
 	"os"
 	"syscall"
@@ -8,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
-	"github.com/rootless-pod/pod/cmd/pod/app/flag"
 	"github.com/rootless-pod/pod/pkg/rootless"
 	"github.com/rootless-pod/pod/pkg/storage"
 )
@@ -19,14 +19,14 @@ func newUnshare(a *cli.App) *cobra.Command {
 		Long: "Run a command, or a shell, in the user and mount namespaces in which pod works. The files of\n" +
 			"containers have their owners there.",
 		Example: "  pod unshare\n  pod unshare cat /proc/self/uid_map",
-		RunE:    func(_ *cobra.Command, args []string) error { return runUnshare(a, args) },
 	}
 	cmd.Flags().SetInterspersed(false)
-	flag.Unsupported(cmd.Flags(), "rootless-netns")
+	netns := cmd.Flags().Bool("rootless-netns", false, "Join the network namespace of bridge networks too")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runUnshare(cmd.Context(), a, *netns, args) }
 	return cmd
 }
 
-func runUnshare(a *cli.App, args []string) error {
+func runUnshare(ctx context.Context, a *cli.App, netns bool, args []string) error {
 	session := a.Session()
 	if !session.Rootless {
 		return errors.New("please use unshare as an ordinary user: root is in no user namespace of pod")
@@ -37,10 +37,30 @@ func runUnshare(a *cli.App, args []string) error {
 	}
 	env := append(os.Environ(), "CONTAINERS_GRAPHROOT="+paths.Root, "CONTAINERS_RUNROOT="+paths.RunRoot)
 	syscall.Umask(a.Entry().Umask)
-	err = rootless.Exec(args, env)
+	if netns {
+		err = runInNetNS(ctx, a, args, env)
+	} else {
+		err = rootless.Exec(args, env)
+	}
 	var failed *rootless.ExecError
 	if errors.As(err, &failed) {
 		return &cli.Exit{Code: failed.Code, Err: failed}
+	}
+	return err
+}
+
+func runInNetNS(ctx context.Context, a *cli.App, args, env []string) error {
+	path, argv, err := rootless.Command(args)
+	if err != nil {
+		return err
+	}
+	engine, err := a.Engine(ctx)
+	if err != nil {
+		return err
+	}
+	code, err := engine.InUserNet(ctx, path, argv, env)
+	if err == nil && code != 0 {
+		err = &cli.Exit{Code: code}
 	}
 	return err
 }
