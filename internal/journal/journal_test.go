@@ -2,11 +2,13 @@ package journal
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -184,5 +186,61 @@ func TestUsable(t *testing.T) {
 				t.Fatalf("got %v", got)
 			}
 		})
+	}
+}
+
+// A signal while journald is slow must not lose an entry.
+func TestSendInterrupted(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "socket")
+	listener, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	// Full: each entry waits until one is read.
+	for {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = unix.Sendto(fd, []byte("filler"), 0, &unix.SockaddrUnix{Name: socket})
+		unix.Close(fd)
+		if err != nil {
+			break
+		}
+	}
+	tid := make(chan int)
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		tid <- unix.Gettid()
+		done <- Send(socket, []Field{{"MESSAGE", "kept"}})
+	}()
+	sender := <-tid
+	stat := fmt.Sprintf("/proc/self/task/%d/stat", sender)
+	for range 100 {
+		for data, _ := os.ReadFile(stat); !strings.Contains(string(data), ") S "); data, _ = os.ReadFile(stat) {
+			select {
+			case err := <-done:
+				t.Fatalf("it did not wait: %v", err)
+			default:
+			}
+		}
+		if err := unix.Tgkill(os.Getpid(), sender, unix.SIGURG); err != nil {
+			t.Fatal(err)
+		}
+	}
+	buf := make([]byte, 1<<16)
+	for {
+		n, err := listener.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(buf[:n]), "kept") {
+			break
+		}
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
 	}
 }

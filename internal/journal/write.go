@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,20 +19,24 @@ const Socket = "/run/systemd/journal/socket"
 // underscores and do not begin with an underscore.
 type Field struct{ Name, Value string }
 
-// Send writes one entry to the journal behind socket. It waits a quarter of a
-// second at most when journald does not keep up.
+// patience bounds the wait for a journald that does not keep up.
+const patience = time.Second
+
+// Send writes one entry to the journal behind socket, and waits for journald no
+// longer than patience.
 func Send(socket string, fields []Field) error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open a socket: %w", err)
 	}
 	defer unix.Close(fd)
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Usec: 250_000}); err != nil {
+	wait := unix.NsecToTimeval(patience.Nanoseconds())
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &wait); err != nil {
 		return fmt.Errorf("bound the wait for journald: %w", err)
 	}
 	data := encode(fields)
 	to := &unix.SockaddrUnix{Name: socket}
-	err = unix.Sendto(fd, data, unix.MSG_NOSIGNAL, to)
+	err = uninterrupted(func() error { return unix.Sendto(fd, data, unix.MSG_NOSIGNAL, to) })
 	if errors.Is(err, unix.EMSGSIZE) || errors.Is(err, unix.ENOBUFS) {
 		err = sendFile(fd, data, to)
 	}
@@ -59,7 +64,17 @@ func sendFile(fd int, data []byte, to unix.Sockaddr) error {
 	if _, err := unix.FcntlInt(uintptr(mem), unix.F_ADD_SEALS, seals); err != nil {
 		return err
 	}
-	return unix.Sendmsg(fd, nil, unix.UnixRights(mem), to, unix.MSG_NOSIGNAL)
+	return uninterrupted(func() error { return unix.Sendmsg(fd, nil, unix.UnixRights(mem), to, unix.MSG_NOSIGNAL) })
+}
+
+// uninterrupted sends again when a signal came in between: with a time limit on
+// the socket the kernel does not do so by itself (signal(7)).
+func uninterrupted(send func() error) error {
+	for end := time.Now().Add(patience); ; {
+		if err := send(); !errors.Is(err, unix.EINTR) || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 // encode writes fields in the native protocol. A value with a newline is

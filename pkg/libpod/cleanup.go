@@ -151,6 +151,9 @@ func (e *Engine) deleteProcess(ctx context.Context, c *state.Container) error {
 	if err := runtime.Delete(ctx, c.ID, true); err != nil {
 		return fmt.Errorf("delete container %s from the runtime: %w", short(c.ID), err)
 	}
+	if cgroup := e.cgroupsPath(c); filepath.IsAbs(cgroup) && strings.Contains(cgroup, c.ID) {
+		return ociruntime.EndCgroup(ctx, filepath.Join(cgroupRoot, cgroup))
+	}
 	return nil
 }
 

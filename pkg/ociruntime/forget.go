@@ -1,11 +1,14 @@
 package ociruntime
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,6 +29,35 @@ func (r *Runtime) Forget(id, cgroup string) (bool, error) {
 		return false, fmt.Errorf("remove the runtime's state of container %s: %w", id, err)
 	}
 	return true, nil
+}
+
+// cgroupPatience bounds the wait for killed processes to leave their cgroup.
+const cgroupPatience = 2 * time.Second
+
+// EndCgroup kills what is in a cgroup (cgroup.kill, the kernel's cgroup-v2.rst)
+// and removes it. A runtime that was killed between its mkdir and its first state
+// leaves one that Delete does not know of. None there is no error.
+func EndCgroup(ctx context.Context, dir string) error {
+	err := os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("end the cgroup of a killed start: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, cgroupPatience)
+	defer cancel()
+	for !removeCgroup(dir) {
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("remove cgroup %s: its processes do not end", dir)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	return nil
 }
 
 // removeCgroup removes a cgroup and those the container has made below it,

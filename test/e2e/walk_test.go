@@ -355,10 +355,7 @@ func (b *sandbox) footprint() (footprint, error) {
 		}
 	}
 	for _, dir := range b.cgroups() {
-		// FIXME: a runtime that outlives a killed pod and rm can leave an empty one.
-		if procs, err := os.ReadFile(filepath.Join(dir, "cgroup.procs")); err == nil && len(procs) > 0 {
-			f["cgroup "+dir] = true
-		}
+		f["cgroup "+dir] = true
 	}
 	for id := range b.ids {
 		jobs, _ := filepath.Glob(filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "pod", "timers", "*"+id+"*"))
