@@ -47,6 +47,15 @@ type Container struct {
 	// at hand below /target (pod debug).
 	Debugs string `json:"debugs,omitempty"`
 
+	// Pod is the pod the container is in: a name or an id, and the id once it is made.
+	Pod string `json:"pod,omitempty"`
+	// IsInfra: it holds the namespaces of the pod.
+	IsInfra bool `json:"is_infra,omitempty"`
+	// PodCgroup: its cgroup is below that of the pod.
+	PodCgroup bool `json:"pod_cgroup,omitempty"`
+	// InitCtr is always or once: it runs to its end before others of the pod start.
+	InitCtr string `json:"init_ctr,omitempty"`
+
 	// Requires names containers that are started before this one, and cannot be
 	// removed before it.
 	Requires []string `json:"requires,omitempty"`

@@ -49,6 +49,18 @@ func (c *Container) validateIdentity() error {
 	if c.RestartRetries > 0 && c.Restart != "on-failure" {
 		return fmt.Errorf("restart policy %q takes no number of retries: only on-failure does", c.Restart)
 	}
+	switch {
+	case c.InitCtr != "" && c.InitCtr != InitAlways && c.InitCtr != InitOnce:
+		return errors.New("init-ctr value must be 'always' or 'once'")
+	case c.InitCtr != "" && c.Pod == "":
+		return errors.New("must specify pod value with init-ctr")
+	case c.InitCtr != "" && c.Remove:
+		return errors.New("--init-ctr and --rm exclude each other: --init-ctr once removes the container when it has run")
+	case c.InitCtr != "" && c.Restart != "" && c.Restart != "no":
+		return fmt.Errorf("--init-ctr and --restart=%s exclude each other: an init container runs to its end", c.Restart)
+	case hasControl(c.Pod):
+		return fmt.Errorf("invalid pod %q", c.Pod)
+	}
 	for _, m := range []map[string]string{c.Labels, c.Annotations} {
 		for name := range m {
 			if _, _, err := ParseLabel(name + "="); err != nil {

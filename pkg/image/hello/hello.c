@@ -2,6 +2,8 @@
 
 /*
  * hello: the program of pod's embedded image. It prints what isolates it.
+ * Called pause it is the first process of a pod: it holds the namespaces, reaps
+ * what is left to it, and ends on SIGTERM or SIGINT.
  *
  * It is linked without a C library, so the image is a few kilobytes and needs
  * nothing but the kernel. build.sh (or make) builds it:
@@ -15,7 +17,8 @@ typedef long word;
 typedef unsigned long size;
 
 #if defined(__x86_64__)
-enum { SYS_READ = 0, SYS_WRITE = 1, SYS_OPENAT = 257, SYS_CLOSE = 3, SYS_EXIT = 231, SYS_GETUID = 102, SYS_GETPID = 39, SYS_UNAME = 63 };
+enum { SYS_READ = 0, SYS_WRITE = 1, SYS_OPENAT = 257, SYS_CLOSE = 3, SYS_EXIT = 231, SYS_GETUID = 102, SYS_GETPID = 39, SYS_UNAME = 63,
+       SYS_SIGMASK = 14, SYS_SIGWAIT = 128, SYS_WAIT = 61 };
 
 static word call(word n, word a, word b, word c, word d)
 {
@@ -25,9 +28,10 @@ static word call(word n, word a, word b, word c, word d)
 	return result;
 }
 
-__asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tand $-16, %rsp\n\tcall run\n\thlt\n");
+__asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall run\n\thlt\n");
 #elif defined(__aarch64__)
-enum { SYS_READ = 63, SYS_WRITE = 64, SYS_OPENAT = 56, SYS_CLOSE = 57, SYS_EXIT = 94, SYS_GETUID = 174, SYS_GETPID = 172, SYS_UNAME = 160 };
+enum { SYS_READ = 63, SYS_WRITE = 64, SYS_OPENAT = 56, SYS_CLOSE = 57, SYS_EXIT = 94, SYS_GETUID = 174, SYS_GETPID = 172, SYS_UNAME = 160,
+       SYS_SIGMASK = 135, SYS_SIGWAIT = 137, SYS_WAIT = 260 };
 
 static word call(word n, word a, word b, word c, word d)
 {
@@ -40,7 +44,7 @@ static word call(word n, word a, word b, word c, word d)
 	return x0;
 }
 
-__asm__(".globl _start\n_start:\n\tmov x29, #0\n\tbl run\n");
+__asm__(".globl _start\n_start:\n\tmov x29, #0\n\tmov x0, sp\n\tbl run\n");
 #else
 #error "hello is written for x86_64 and aarch64"
 #endif
@@ -297,8 +301,33 @@ static void cgroup(void)
 	text("\n");
 }
 
-__attribute__((noreturn, used)) void run(void)
+/* pause takes the signals it waits for instead of handling them: blocked ones reach
+ * the first process of a pid namespace too, which the kernel spares all others. */
+__attribute__((noreturn)) static void pause(void)
 {
+	enum { SIGINT = 2, SIGTERM = 15, SIGCHLD = 17, SIG_BLOCK = 0, WNOHANG = 1 };
+	unsigned long set = 1UL << (SIGINT - 1) | 1UL << (SIGTERM - 1) | 1UL << (SIGCHLD - 1);
+	call(SYS_SIGMASK, SIG_BLOCK, (word)&set, 0, sizeof set);
+	for (;;) {
+		word sig = call(SYS_SIGWAIT, (word)&set, 0, 0, sizeof set);
+		if (sig == SIGINT || sig == SIGTERM)
+			call(SYS_EXIT, 0, 0, 0, 0);
+		while (call(SYS_WAIT, -1, 0, WNOHANG, 0) > 0)
+			;
+	}
+}
+
+static int ends(const char *s, const char *with)
+{
+	size n = length(s), m = length(with);
+	return n >= m && starts(s + n - m, with);
+}
+
+/* run gets the stack as the kernel made it: the number of arguments, then they. */
+__attribute__((noreturn, used)) void run(const word *stack)
+{
+	if (stack[0] > 0 && ends((const char *)stack[1], "/pause"))
+		pause();
 	text("Hello from pod: this process runs in a container.\n\n");
 	user();
 	process();

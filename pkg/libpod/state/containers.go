@@ -14,6 +14,7 @@ import (
 const (
 	kindContainer = "container"
 	kindExec      = "exec session"
+	kindPod       = "pod"
 	kindVolume    = "volume"
 )
 
@@ -40,12 +41,12 @@ func (s *Store) Add(ctx context.Context, c *Container) error {
 	if c.Created.IsZero() {
 		c.Created = s.now().UTC()
 	}
-	doc, err := json.Marshal(c)
-	if err != nil {
-		return fmt.Errorf("encode container %s: %w", c.ID, err)
-	}
 	what := "add container " + c.Name
 	if c.Volatile {
+		doc, err := json.Marshal(c)
+		if err != nil {
+			return fmt.Errorf("encode container %s: %w", c.ID, err)
+		}
 		return s.write(ctx, beginOne, what, func(ctx context.Context, q querier) error {
 			// The write lock of run.db, which this takes, is what makes names
 			// unique across both files: durable writers hold it too.
@@ -60,20 +61,18 @@ func (s *Store) Add(ctx context.Context, c *Container) error {
 			if err != nil {
 				return err
 			}
+			if err := s.open(ctx, q, c.Spec.Pod); err != nil {
+				return err
+			}
 			return s.putRun(ctx, q, c.ID, c.Run)
 		})
 	}
 	return s.write(ctx, beginBoth, what, func(ctx context.Context, q querier) error {
 		s.lookAfterReserve()
-		if err := s.taken(ctx, q, c.ID, c.Name, false); err != nil {
+		if err := s.open(ctx, q, c.Spec.Pod); err != nil {
 			return err
 		}
-		_, err := q.ExecContext(ctx, "INSERT INTO main.containers (id, name, created, doc) VALUES (?,?,?,?)",
-			c.ID, c.Name, c.Created.UnixNano(), doc)
-		if err != nil {
-			return err
-		}
-		return s.putRun(ctx, q, c.ID, c.Run)
+		return s.insert(ctx, q, c)
 	})
 }
 

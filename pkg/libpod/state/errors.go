@@ -64,6 +64,22 @@ func (e ErrNameInUse) Error() string {
 		e.Name, e.Name, e.ID)
 }
 
+// ErrNoPod says that no pod has this name, ID or ID prefix.
+type ErrNoPod struct{ Name string }
+
+// Error implements error.
+func (e ErrNoPod) Error() string {
+	return fmt.Sprintf("no pod with name or ID %s found: no such pod", e.Name)
+}
+
+// ErrPodInUse says that another pod has the name.
+type ErrPodInUse struct{ Name, ID string }
+
+// Error implements error.
+func (e ErrPodInUse) Error() string {
+	return fmt.Sprintf("name %q is in use: pod already exists: remove it (%s), or use --replace or another name", e.Name, shortIDBeyond(e.ID, 0))
+}
+
 // ErrIDInUse says that a record with this ID exists.
 type ErrIDInUse struct{ ID string }
 

@@ -32,6 +32,14 @@ CREATE TABLE main.home (
 	run_dir TEXT NOT NULL,
 	boot_id TEXT NOT NULL
 ) STRICT;
+`, `
+CREATE TABLE main.pods (
+	id      TEXT NOT NULL PRIMARY KEY,
+	name    TEXT NOT NULL UNIQUE,
+	created INTEGER NOT NULL,
+	boot_id TEXT NOT NULL,
+	doc     BLOB NOT NULL
+) STRICT;
 `}
 }
 

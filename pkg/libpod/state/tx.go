@@ -101,7 +101,7 @@ func (s *Store) purge(ctx context.Context, q querier) error {
 func ownError(err error) bool {
 	for _, own := range []any{
 		new(ErrNoContainer), new(ErrAmbiguous), new(ErrNameInUse), new(ErrIDInUse), new(ErrNoExec),
-		new(ErrNoVolume), new(ErrVolumeInUse), new(ErrCorrupt), new(ErrElsewhere),
+		new(ErrNoVolume), new(ErrVolumeInUse), new(ErrNoPod), new(ErrPodInUse), new(ErrCorrupt), new(ErrElsewhere),
 	} {
 		if errors.As(err, own) {
 			return true
