@@ -66,6 +66,26 @@ func Read(root, path string) ([]byte, error) {
 	return data, nil
 }
 
+// Readable refuses a root in which an account file is a pipe, a device or a socket:
+// OCI runtimes open them as they are, and would wait without end.
+func Readable(root string) error {
+	for _, path := range []string{Passwd, Group} {
+		f, err := pathrs.OpenInRoot(root, path)
+		if err != nil {
+			continue // missing, or a link to nowhere: nobody can open it
+		}
+		info, err := f.Stat()
+		_ = f.Close()
+		if err != nil {
+			return fmt.Errorf("look at /%s of the image: %w", path, err)
+		}
+		if !info.Mode().IsRegular() && !info.IsDir() {
+			return fmt.Errorf("/%s of the image is no regular file (%s): programs that look up a user would wait for it: use another base image", path, info.Mode().Type())
+		}
+	}
+	return nil
+}
+
 // Append adds lines to a regular file below root, the last line of which it ends.
 func Append(root, path, lines string) error {
 	f, err := open(root, path, unix.O_RDWR|unix.O_APPEND)

@@ -89,3 +89,29 @@ func TestMaxID(t *testing.T) {
 		t.Errorf("got %d", got)
 	}
 }
+
+func TestReadable(t *testing.T) {
+	for name, tc := range map[string]struct {
+		make func(root string) error
+		ok   bool
+	}{
+		"nothing":      {func(string) error { return nil }, true},
+		"a file":       {func(r string) error { return os.WriteFile(r+"/etc/passwd", nil, 0o600) }, true},
+		"a directory":  {func(r string) error { return os.Mkdir(r+"/etc/passwd", 0o700) }, true},
+		"a pipe":       {func(r string) error { return unix.Mkfifo(r+"/etc/group", 0o600) }, false},
+		"link outside": {func(r string) error { return os.Symlink("/dev/null", r+"/etc/passwd") }, true},
+		"link to a pipe": {func(r string) error {
+			return errors.Join(unix.Mkfifo(r+"/pipe", 0o600), os.Symlink("/pipe", r+"/etc/passwd"))
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			if err := errors.Join(os.Mkdir(root+"/etc", 0o700), tc.make(root)); err != nil {
+				t.Fatal(err)
+			}
+			if err := Readable(root); (err == nil) != tc.ok {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rootless-pod/pod/internal/heldir"
 	"github.com/rootless-pod/pod/internal/step"
+	"github.com/rootless-pod/pod/pkg/accounts"
 	"github.com/rootless-pod/pod/pkg/build/progress"
 	"github.com/rootless-pod/pod/pkg/build/reason"
 	"github.com/rootless-pod/pod/pkg/build/store"
@@ -59,6 +60,7 @@ func Run(ctx context.Context, images *image.Store, r Request) (id string, err er
 	}
 	defer func() { err = errors.Join(err, scratch.Close()) }()
 	use.Scratch = scratch.Path()
+	use.Vet = accounts.Readable
 	use.Step = func(name string, f func() error) error { return step.Do(ctx, name, f) }
 	working := store.New(images.Storage().Library(), durable, use)
 	asked := cmp.Or(opts.SignaturePolicyPath, opts.SystemContext.SignaturePolicyPath)

@@ -43,6 +43,8 @@ type Options struct {
 	Shared bool
 	// Scratch is a directory for what belongs to containers that are not made.
 	Scratch string
+	// Vet may refuse the files of a container that has been mounted; nil takes all.
+	Vet func(root string) error
 	// Step runs what changes the store under a name (internal/step); nil just
 	// runs it.
 	Step func(name string, f func() error) error
@@ -339,7 +341,15 @@ func (s *Store) Mount(id, mountLabel string) (string, error) {
 	if err := s.realize(id); err != nil {
 		return "", err
 	}
-	return s.Store.Mount(id, mountLabel)
+	root, err := s.Store.Mount(id, mountLabel)
+	if err != nil || s.opts.Vet == nil {
+		return root, err
+	}
+	if err := s.opts.Vet(root); err != nil {
+		_, _ = s.Store.Unmount(id, false)
+		return "", err
+	}
+	return root, nil
 }
 
 // Unmount takes back one Mount.
