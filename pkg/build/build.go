@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"go.podman.io/buildah/define"
 	"go.podman.io/buildah/imagebuildah"
@@ -98,24 +97,3 @@ func Run(ctx context.Context, images *image.Store, r Request) (id string, err er
 	}
 	return id, all.close(err) //nolint:contextcheck // what is left is removed after the end
 }
-
-// explain takes Go's own view of an instruction out of an error.
-func explain(err error) error {
-	if err == nil {
-		return nil
-	}
-	text, _, found := strings.Cut(err.Error(), " &imagebuilder.Step{")
-	if !found {
-		return err
-	}
-	return &stepError{text: strings.Replace(text, "Build error: ", "", 1), cause: err}
-}
-
-// stepError is an error of buildah in fewer words.
-type stepError struct {
-	text  string
-	cause error
-}
-
-func (e *stepError) Error() string { return e.text }
-func (e *stepError) Unwrap() error { return e.cause }

@@ -30,6 +30,8 @@ import (
 	graphdriver "go.podman.io/storage/drivers"
 	"go.podman.io/storage/pkg/archive"
 	"go.podman.io/storage/pkg/stringid"
+
+	"github.com/rootless-pod/pod/internal/reserve"
 )
 
 // Options say what a build will do.
@@ -368,7 +370,8 @@ func (s *Store) Mounted(id string) (n int, err error) {
 	return s.Store.Mounted(id)
 }
 
-// DeleteContainer removes a container, or drops a plan.
+// DeleteContainer removes a container, or drops a plan. On a full disk the reserve
+// lends it the room that deleting takes.
 func (s *Store) DeleteContainer(id string) error {
 	s.mu.Lock()
 	maps.DeleteFunc(s.taken, func(name, of string) bool { return name == id || of == id })
@@ -378,6 +381,9 @@ func (s *Store) DeleteContainer(id string) error {
 		return os.RemoveAll(p.dir)
 	}
 	s.mu.Unlock()
+	if reserve.Lend(s.GraphRoot()) {
+		defer func() { _ = reserve.Retake(s.GraphRoot()) }() // its lack is no failure of the build
+	}
 	return s.Store.DeleteContainer(id)
 }
 
