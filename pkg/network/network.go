@@ -21,6 +21,7 @@ import (
 	"github.com/rootless-pod/pod/pkg/network/netns"
 	"github.com/rootless-pod/pod/pkg/network/pasta"
 	"github.com/rootless-pod/pod/pkg/network/slirp4netns"
+	"github.com/rootless-pod/pod/pkg/network/tune"
 	"github.com/rootless-pod/pod/pkg/specgen"
 )
 
@@ -171,7 +172,11 @@ func Begin(ctx context.Context, req Request) (*Pending, error) {
 		return nil, err
 	}
 	p.result.NetNS = filepath.Join(req.NetNSDir, req.ID)
-	if err := netns.Create(p.result.NetNS); err != nil {
+	var setup []func() error
+	if name == Pasta {
+		setup = append(setup, tune.Sender)
+	}
+	if err := netns.Create(p.result.NetNS, setup...); err != nil {
 		return nil, err
 	}
 	p.result.Own = true

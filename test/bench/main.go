@@ -33,6 +33,13 @@ type options struct {
 }
 
 func main() {
+	if asked, err := inside(os.Args); asked {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var o options
 	flag.IntVar(&o.rounds, "rounds", 20, "rounds of each case")
 	flag.StringVar(&o.only, "only", "", "only the cases that match this `regexp`")

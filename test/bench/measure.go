@@ -19,6 +19,7 @@ import (
 // bench is one run: two tools and what they work on.
 type bench struct {
 	dir, runDir string
+	self        string // this program, which containers run too
 	tools       []*tool
 	registry    *httptest.Server
 	image, bulk string // references
@@ -74,6 +75,9 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 	}
 	slices.SortFunc(b.tools, func(x, y *tool) int { return strings.Compare(x.name, y.name) })
 	var err error
+	if b.self, err = os.Executable(); err != nil {
+		return nil, err
+	}
 	if b.registry, b.image, b.bulk, err = startRegistry(ctx); err != nil {
 		return nil, err
 	}
