@@ -1,8 +1,16 @@
 package build
 
 import (
+	"context"
+	"fmt"
+	"regexp"
 	"slices"
 	"strings"
+
+	"go.podman.io/buildah/define"
+	"go.podman.io/common/libimage"
+	"go.podman.io/common/pkg/config"
+	"go.podman.io/storage"
 )
 
 // explain takes Go's own view of instructions and requests out of an error of
@@ -78,4 +86,25 @@ func causes(text string) string {
 	}
 	// What is before ends with their number.
 	return before[:strings.LastIndexByte(before, ' ')+1] + strings.Join(own, "; ")
+}
+
+// source adds to the error of a step that names an image beside FROM why it could not
+// be had: buildah keeps that to itself, so it is asked for once more.
+func source(ctx context.Context, layers storage.Store, opts *define.BuildOptions, err error) error {
+	if err == nil || ctx.Err() != nil || opts.PullPolicy == define.PullNever {
+		return err
+	}
+	match := regexp.MustCompile(` (?:--)?from=(\S+): no stage or image found with that name`).FindStringSubmatch(err.Error())
+	if match == nil {
+		return err
+	}
+	images, newErr := libimage.RuntimeFromStore(layers, &libimage.RuntimeOptions{SystemContext: opts.SystemContext})
+	if newErr != nil {
+		return err //nolint:nilerr // the first error says more
+	}
+	_, why := images.Pull(ctx, match[1], config.PullPolicyMissing, nil)
+	if why == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, why)
 }
