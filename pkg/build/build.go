@@ -89,7 +89,7 @@ func Run(ctx context.Context, images *image.Store, r Request) (id string, err er
 	context.AfterFunc(all.ctx, tap.Hush)                         //nolint:contextcheck // the build's own, made of ctx by watch
 	err = all.end(step.Do(all.ctx, "build", func() (err error) { //nolint:contextcheck // the build's own, made of ctx by watch
 		id, _, err = imagebuildah.BuildDockerfiles(all.ctx, layers, opts, r.Files...)
-		return r.Host.explain(ctx, r.Isolation, images.Rejected("", asked, explain(source(all.ctx, layers, &opts, err))))
+		return r.Host.explain(ctx, r.Isolation, images.Rejected("", asked, explain(source(ctx, layers, &opts, err))))
 	}))
 	tap.Close(err)
 	if err := remember(); err != nil && r.Warn != nil {
