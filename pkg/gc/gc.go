@@ -135,7 +135,7 @@ func surveyEngine(ctx context.Context, o *Options) (items []Item, err error) {
 			return nil, err
 		}
 		if len(users) == 0 {
-			items = append(items, Item{Kind: Volume, ID: v.Name, LastUsed: e.VolumeLastUsed(v), Own: libpod.DirSize(v.Mountpoint)})
+			items = append(items, Item{Kind: Volume, ID: v.Name, LastUsed: e.VolumeLastUsed(v), Own: e.VolumeSize(ctx, v)})
 		}
 	}
 	return items, nil
@@ -155,7 +155,7 @@ func remove(ctx context.Context, o *Options, item *Item) error {
 		return err
 	}
 	if item.Kind == Volume {
-		return e.RemoveVolume(ctx, item.ID, false)
+		return e.RemoveVolume(ctx, item.ID, false, nil)
 	}
 	_, err = e.Remove(ctx, item.ID, libpod.RemoveOptions{Volumes: o.Policy.Volumes})
 	return err

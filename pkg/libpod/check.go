@@ -85,7 +85,7 @@ func (e *Engine) removeDamaged(ctx context.Context, found []storage.Damage) (gon
 				continue // another tool's: the store removes it
 			}
 		case kindVolume:
-			err = e.RemoveVolume(ctx, d.ID, false)
+			err = e.RemoveVolume(ctx, d.ID, false, nil)
 		default:
 			continue
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -101,6 +100,9 @@ func (e *Engine) tearDown(ctx context.Context, c *state.Container) error {
 	}
 	if _, joins := joinsIPC(c); joins || len(c.Spec.Storage.Mounts) > 0 || c.Spec.RootfsOption != "" {
 		errs = append(errs, step.Do(ctx, "mounts.release", func() error { return e.dropOwnMounts(c.ID) }))
+	}
+	if usesVolumes(c) {
+		errs = append(errs, e.releaseVolumes(ctx, c))
 	}
 	if c.Spec.Rootfs == "" {
 		errs = append(errs, step.Do(ctx, "storage.unmount", func() error {
@@ -222,25 +224,6 @@ func (e *Engine) destroy(ctx context.Context, c *state.Container, volumes bool) 
 		return err
 	}
 	e.event(ctx, "remove", c)
-	return nil
-}
-
-// dropVolumes removes the anonymous volumes of a container, unless another one
-// took them over (--volumes-from).
-func (e *Engine) dropVolumes(ctx context.Context, c *state.Container) error {
-	for _, name := range c.AnonymousVolumes {
-		users, err := e.state.VolumeUsers(ctx, name)
-		if err != nil {
-			return err
-		}
-		if slices.ContainsFunc(users, func(id string) bool { return id != c.ID }) {
-			continue
-		}
-		var absent state.ErrNoVolume
-		if err := e.dropVolume(ctx, name); err != nil && !errors.As(err, &absent) {
-			return err
-		}
-	}
 	return nil
 }
 

@@ -172,6 +172,9 @@ func (e *Engine) openRested(ctx context.Context, c *state.Container, lock *state
 			})
 		})
 	}
+	if usesVolumes(c) {
+		p.OnClose(func() error { return e.releaseVolumes(context.WithoutCancel(ctx), c) })
+	}
 	binds, err := e.restBinds(ctx, c, root)
 	if err != nil {
 		return nil, err
@@ -190,7 +193,7 @@ func (e *Engine) restBinds(ctx context.Context, c *state.Container, root string)
 	if len(c.Spec.Storage.Mounts) == 0 {
 		return nil, nil
 	}
-	if err := e.prepareVolumes(ctx, c, root); err != nil {
+	if _, err := e.prepareVolumes(ctx, c, root); err != nil {
 		return nil, err
 	}
 	var binds []filecopy.Bind

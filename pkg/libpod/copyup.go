@@ -2,147 +2,128 @@ package libpod
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"os"
+	"slices"
 
-	securejoin "github.com/cyphar/filepath-securejoin"
 	"go.podman.io/common/pkg/chown"
-	"go.podman.io/storage/pkg/chrootarchive"
 
 	"github.com/rootless-pod/pod/pkg/filecopy"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/specgen"
+	"github.com/rootless-pod/pod/pkg/volume"
 )
 
-// prepareVolumes fills new volumes with what the image has at their place, and
-// gives volumes and binds their owners where that was asked for (:U).
-func (e *Engine) prepareVolumes(ctx context.Context, c *state.Container, root string) error {
+// prepareVolumes mounts the volumes of a container, fills new ones with what the
+// image has at their place, and gives volumes and binds their owners where that was
+// asked for (:U). It returns the flags that volumes have of their own, by name.
+func (e *Engine) prepareVolumes(ctx context.Context, c *state.Container, root string) (map[string][]string, error) {
+	flags := map[string][]string{}
 	for _, m := range c.Spec.Storage.Mounts {
 		_, own := m.Split()
 		source := m.Source
 		if m.Type == "volume" {
 			source = e.volumeDir(m.Source)
-			if err := e.fillVolume(ctx, m, root, own.NoCopy); err != nil {
-				return err
+			options, err := e.prepareVolume(ctx, c, m, root)
+			if err != nil {
+				return nil, err
+			}
+			if options != nil {
+				flags[m.Source] = options.Flags()
 			}
 		}
 		if own.Chown && !own.Overlay && (m.Type == "bind" || m.Type == "volume") {
 			if err := e.giveTo(ctx, c, root, source); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	return nil
+	return flags, nil
 }
 
-// fillVolume copies the image's content into a volume that was never used. The
-// copy runs chrooted on both sides: links of the image lead nowhere else.
-func (e *Engine) fillVolume(ctx context.Context, m specgen.Mount, root string, skip bool) error {
-	v, err := e.state.Volume(ctx, m.Source)
+// prepareVolume mounts a volume, and lets the image decide what is in it as long as
+// nothing is: so the field has it. It returns what the volume's options say, if there
+// are any.
+func (e *Engine) prepareVolume(ctx context.Context, c *state.Container, m specgen.Mount, root string) (*volume.Options, error) {
+	v, err := e.state.VolumeNamed(ctx, m.Source)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if !v.NeedsCopyUp {
-		return nil
-	}
-	lock, err := e.state.Lock(ctx, "volume-"+v.Name)
+	options, needed, err := needsMount(v)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	fresh := (v.NeedsCopyUp || v.NeedsChown) && root != "" && v.Driver == volume.Local
+	if !needed && fresh && !v.NeedsChown {
+		// Something was in it before: nearly always there still is.
+		if empty, err := volume.Empty(e.volumeDir(v.Name)); err == nil && !empty {
+			return options, nil
+		}
+	}
+	if !needed && !fresh {
+		return options, nil
+	}
+	lock, err := e.lockVolume(ctx, v.Name)
+	if err != nil {
+		return nil, err
 	}
 	defer e.unlock(lock)
-	if v, err = e.state.Volume(ctx, m.Source); err != nil || !v.NeedsCopyUp {
-		return err
+	if v, err = e.state.VolumeNamed(ctx, m.Source); err != nil {
+		return nil, err
 	}
-	dir := e.volumeDir(v.Name)
-	if !skip && root != "" {
-		if err := copyUp(root, m.Destination, dir); err != nil {
-			return fmt.Errorf("fill volume %s from %s of the image: %w", v.Name, m.Destination, err)
-		}
+	if err := e.mountVolume(ctx, v); err != nil {
+		return nil, fmt.Errorf("mount volume %s for container %s: %w", v.Name, c.Name, err)
 	}
-	v.NeedsCopyUp = false
-	return e.state.UpdateVolume(ctx, v)
+	if !fresh || (!v.NeedsCopyUp && !v.NeedsChown) {
+		return options, nil
+	}
+	_, own := m.Split()
+	first := volume.First{
+		Root: root, Path: m.Destination,
+		Copy: v.NeedsCopyUp && !own.NoCopy && (options == nil || !options.NoCopy),
+		Own:  v.NeedsChown && !own.Chown && !slices.Contains(m.Options, "idmap"),
+	}
+	if first.UID, first.GID, err = e.outerUser(ctx, c, root); err != nil {
+		return nil, err
+	}
+	empty, filled, err := first.Prepare(e.volumeDir(v.Name))
+	if err != nil {
+		return nil, fmt.Errorf("fill volume %s from %s of the image: %w", v.Name, m.Destination, err)
+	}
+	if empty && !filled {
+		return options, nil
+	}
+	v.NeedsChown = false
+	if filled {
+		v.NeedsCopyUp = false
+	}
+	return options, e.state.UpdateVolume(ctx, v)
 }
 
-// copyUp copies the directory at path in root, its owner and mode included, to
-// the empty directory dir. Without such a directory there is nothing to copy.
-func copyUp(root, path, dir string) error {
-	source, err := securejoin.SecureJoin(root, path)
+// outerUser is the container's user, in ids of pod's own namespace.
+func (e *Engine) outerUser(ctx context.Context, c *state.Container, root string) (uid, gid int, err error) {
+	who, err := resolveUser(root, c.Spec.Process.User, nil)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
-	info, err := os.Lstat(source)
-	if err != nil || !info.IsDir() {
-		if err == nil || errors.Is(err, os.ErrNotExist) {
-			return nil
-		}
-		return err
-	}
-	if err := copyAttributes(source, dir); err != nil {
-		return err
-	}
-	if empty, err := isEmpty(source); err != nil || empty {
-		return err
-	}
-	if empty, err := isEmpty(dir); err != nil || !empty {
-		return err
-	}
-	return chrootarchive.NewArchiver(nil).CopyWithTar(source, dir)
-}
-
-func copyAttributes(from, to string) error {
-	info, err := os.Stat(from)
+	maps, err := e.mapsOf(ctx, c)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
-	uid, gid, err := owner(from)
+	u, err := filecopy.Outer(maps.uid, who.uid)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
-	if err := os.Lchown(to, uid, gid); err != nil {
-		return err
-	}
-	return os.Chmod(to, info.Mode())
-}
-
-func owner(path string) (uid, gid int, err error) {
-	st, err := statOwner(path)
-	return int(st.Uid), int(st.Gid), err
-}
-
-func isEmpty(dir string) (bool, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	_, err = f.Readdirnames(1)
-	if errors.Is(err, io.EOF) {
-		return true, nil
-	}
-	return false, err
+	g, err := filecopy.Outer(maps.gid, who.gid)
+	return int(u), int(g), err
 }
 
 // giveTo makes the container's user the owner of a tree.
 func (e *Engine) giveTo(ctx context.Context, c *state.Container, root, path string) error {
-	who, err := resolveUser(root, c.Spec.Process.User, nil)
+	uid, gid, err := e.outerUser(ctx, c, root)
 	if err != nil {
 		return err
 	}
-	maps, err := e.mapsOf(ctx, c)
-	if err != nil {
-		return err
-	}
-	uid, err := filecopy.Outer(maps.uid, who.uid)
-	if err != nil {
-		return err
-	}
-	gid, err := filecopy.Outer(maps.gid, who.gid)
-	if err != nil {
-		return err
-	}
-	if err := chown.ChangeHostPathOwnership(path, true, int(uid), int(gid)); err != nil {
+	if err := chown.ChangeHostPathOwnership(path, true, uid, gid); err != nil {
 		return fmt.Errorf("give %s to %d:%d: %w", path, uid, gid, err)
 	}
 	return nil

@@ -110,7 +110,7 @@ func (e *Engine) facts(ctx context.Context, c *state.Container, l *launch) (spec
 		DefaultCapabilities: conf.DefaultCapabilities.Get(), Bounding: bounding(),
 		DefaultUlimits: conf.DefaultUlimits.Get(), MaxUlimits: hardLimits(),
 		NetNS: l.netns, Hostname: e.hostname(c),
-		Binds: l.binds, Volumes: map[string]string{}, MountSources: l.sources, InitPath: initInside,
+		Binds: l.binds, Volumes: map[string]string{}, MountSources: l.sources, VolumeFlags: l.volumeFlags, InitPath: initInside,
 		SingleID: e.Session.SingleID, OOMScoreAdj: oomScore(), NoMqueue: missing("/dev/mqueue"),
 	}
 	// A name that was asked for is tried all the same, and the refusal explained.

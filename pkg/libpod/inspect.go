@@ -298,7 +298,7 @@ func (in *inspection) mounts() []InspectMount {
 			RW: !m.ReadOnly(), Propagation: "rprivate", SubPath: m.SubPath,
 		}
 		if m.Type == "volume" {
-			show.Name, show.Driver, show.Source = m.Source, "local", in.volumes(m.Source)
+			show.Name, show.Driver, show.Source = m.Source, orLocal(m.Driver), in.volumes(m.Source)
 		}
 		for _, o := range in.options(m) {
 			switch o {
@@ -350,28 +350,6 @@ func portBindings(ports []specgen.PortMapping) map[string][]InspectPort {
 		bindings[key] = append(bindings[key], host)
 	}
 	return bindings
-}
-
-// InspectVolume tells all about a volume.
-func (e *Engine) InspectVolume(ctx context.Context, name string) (*InspectVolume, error) {
-	v, err := e.Volume(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	users, err := e.VolumeUsers(ctx, v.Name)
-	if err != nil {
-		return nil, err
-	}
-	out := &InspectVolume{
-		Name: v.Name, Driver: v.Driver, Mountpoint: v.Mountpoint, CreatedAt: v.Created, Labels: orEmpty(v.Labels),
-		Scope: "local", Options: orEmpty(v.Options), UID: v.UID, GID: v.GID, Anonymous: v.Anonymous, NeedsCopyUp: v.NeedsCopyUp,
-	}
-	for _, id := range users {
-		if c, err := e.state.Get(ctx, id); err == nil && isLive(e.status(c)) {
-			out.MountCount++
-		}
-	}
-	return out, nil
 }
 
 func orEmpty(m map[string]string) map[string]string {

@@ -329,18 +329,22 @@ type InspectRate struct {
 
 // InspectVolume is all about a volume.
 type InspectVolume struct {
-	Name        string
-	Driver      string
-	Mountpoint  string
-	CreatedAt   time.Time
-	Labels      map[string]string
-	Scope       string
+	Name       string
+	Driver     string
+	Mountpoint string
+	CreatedAt  time.Time
+	Labels     map[string]string
+	Scope      string
+	// Status is what a plugin says of its volume.
+	Status      map[string]any `json:"Status,omitempty"`
 	Options     map[string]string
 	UID         int  `json:"UID,omitempty"`
 	GID         int  `json:"GID,omitempty"`
 	Anonymous   bool `json:"Anonymous,omitempty"`
-	MountCount  int
-	NeedsCopyUp bool
-	NeedsChown  bool
-	LockNumber  int
+	MountCount  uint
+	NeedsCopyUp bool   `json:"NeedsCopyUp,omitempty"`
+	NeedsChown  bool   `json:"NeedsChown,omitempty"`
+	Timeout     uint   `json:"Timeout,omitempty"`
+	StorageID   string `json:"StorageID,omitempty"`
+	LockNumber  uint32
 }

@@ -82,6 +82,8 @@ func walkType(t reflect.Type, path string, keys map[string]string) {
 			}
 			walkType(f.Type, name, keys)
 		}
+	case reflect.Interface:
+		keys[path] = "any"
 	default:
 		keys[path] = "integer"
 	}
@@ -312,14 +314,14 @@ func TestInspectVolume(t *testing.T) {
 		runs(state.PhaseRunning)(c)
 		c.Spec.Storage.Mounts = []specgen.Mount{{Type: "volume", Source: "data", Destination: "/data"}}
 	}))
-	if _, err := e.CreateVolume(t.Context(), VolumeOptions{Name: "data"}); err != nil {
+	if _, err := e.CreateVolume(t.Context(), VolumeOptions{Name: "data", Options: map[string]string{"type": "tmpfs", "o": "size=1m"}}); err != nil {
 		t.Fatal(err)
 	}
 	v, err := e.InspectVolume(t.Context(), "data")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v.MountCount != 1 || v.Mountpoint != e.volumeDir("data") || v.Labels == nil || v.Scope != "local" {
+	if v.MountCount != 1 || v.Mountpoint != e.volumeDir("data") || v.Labels == nil || v.Options["SIZE"] != "1m" || v.Scope != "local" {
 		t.Fatalf("%+v", v)
 	}
 }

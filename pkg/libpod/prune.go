@@ -65,37 +65,3 @@ func (e *Engine) PruneContainers(ctx context.Context, filters []string) ([]Prune
 	}
 	return pruned, errors.Join(errs...)
 }
-
-// PruneVolumes removes the volumes that no container uses and that match the
-// filters (label, label!, until, unused-for); without all only anonymous ones.
-func (e *Engine) PruneVolumes(ctx context.Context, all bool, filters []string) ([]Pruned, error) {
-	match, err := e.volumeMatcher(filters)
-	if err != nil {
-		return nil, err
-	}
-	volumes, err := e.state.Volumes(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var pruned []Pruned
-	for _, v := range volumes {
-		if (!all && !v.Anonymous) || !match(v) {
-			continue
-		}
-		users, err := e.state.VolumeUsers(ctx, v.Name)
-		if err != nil {
-			return pruned, err
-		}
-		if len(users) > 0 {
-			continue
-		}
-		p := Pruned{ID: v.Name, Size: DirSize(e.volumeDir(v.Name))}
-		var absent state.ErrNoVolume
-		err = e.WithReserve(func() error { return e.dropVolume(ctx, v.Name) })
-		if err != nil && !errors.As(err, &absent) {
-			return pruned, err
-		}
-		pruned = append(pruned, p)
-	}
-	return pruned, nil
-}

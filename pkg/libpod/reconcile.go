@@ -40,6 +40,9 @@ func (e *Engine) Reconcile(ctx context.Context, force bool) error {
 	if err := e.resumeHealth(ctx); err != nil {
 		return err
 	}
+	if err := e.settleVolumes(ctx); err != nil {
+		return err
+	}
 	return e.sweep(ctx, force)
 }
 
@@ -135,7 +138,11 @@ func (e *Engine) knownIDs(ctx context.Context) (map[string]bool, error) {
 	for _, id := range ids {
 		known[id] = true
 	}
-	return known, nil
+	volumes, err := e.state.Volumes(ctx)
+	for _, v := range volumes {
+		known[v.StorageID] = true // of those over images
+	}
+	return known, err
 }
 
 // traces are the ids of the containers that this run directory and the store

@@ -147,7 +147,7 @@ func (e *Engine) Import(ctx context.Context, opts RestoreOptions) (*CheckpointRe
 	}
 	for _, m := range spec.Storage.Mounts {
 		if m.Type == "volume" && m.Source != "" {
-			if _, err := e.state.Volume(ctx, m.Source); err == nil {
+			if _, err := e.state.VolumeNamed(ctx, m.Source); err == nil {
 				return nil, fmt.Errorf("volume with name %s already exists: remove it, or use --ignore-volumes for an empty one in its place", m.Source)
 			}
 		}

@@ -30,7 +30,9 @@ type launch struct {
 	net     *network.Pending
 	binds   []rspec.Mount
 	sources map[string]string // what pod mounted itself, by destination
-	notify  bool              // conmon listens for the container's word to systemd
+	// volumeFlags are those of volumes, by name.
+	volumeFlags map[string][]string
+	notify      bool // conmon listens for the container's word to systemd
 	// restore makes the processes of a checkpoint instead of a new one.
 	restore *ociruntime.CheckpointOptions
 
@@ -244,7 +246,7 @@ func (e *Engine) assemble(ctx context.Context, c *state.Container, l *launch) er
 		}
 	}
 	if len(c.Spec.Storage.Mounts) > 0 {
-		if err := step.Do(ctx, "volumes.fill", func() error { return e.prepareVolumes(ctx, c, l.root) }); err != nil {
+		if err := step.Do(ctx, "volumes.fill", func() error { l.volumeFlags, err = e.prepareVolumes(ctx, c, l.root); return err }); err != nil {
 			return err
 		}
 		if err := step.Do(ctx, "mounts.own", func() error { l.sources, err = e.mountOwn(ctx, c); return err }); err != nil {

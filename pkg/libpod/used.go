@@ -2,15 +2,13 @@ package libpod
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/rootless-pod/pod/internal/lastuse"
-	"github.com/rootless-pod/pod/internal/timeparse"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
+	"github.com/rootless-pod/pod/pkg/volume"
 )
 
 // usedUntil is the end of a container's use of its image and its volumes, when
@@ -60,48 +58,25 @@ func (e *Engine) markVolume(name string, at time.Time) {
 	}
 }
 
+// VolumeSize is what a volume takes of the store. What it mounts is not the store's.
+func (e *Engine) VolumeSize(ctx context.Context, v *state.Volume) int64 {
+	if v.Driver == volume.Image {
+		if store, err := e.Storage(); err == nil {
+			size, _ := store.Size(ctx, v.StorageID) // one that cannot be read holds nothing
+			return size
+		}
+		return 0
+	}
+	if _, driven, err := needsMount(v); err != nil || driven {
+		return 0
+	}
+	return DirSize(e.volumeDir(v.Name))
+}
+
 // VolumeLastUsed is when a container with this volume was last made or removed.
 func (e *Engine) VolumeLastUsed(v *state.Volume) time.Time {
 	if info, err := os.Lstat(filepath.Dir(e.volumeDir(v.Name))); err == nil {
 		return info.ModTime()
 	}
 	return v.Created
-}
-
-// volumeMatcher compiles filters of volumes. All of them must hold.
-func (e *Engine) volumeMatcher(filters []string) (func(*state.Volume) bool, error) {
-	var all []func(*state.Volume) bool
-	for _, f := range filters {
-		key, value, _ := strings.Cut(f, "=")
-		switch key {
-		case "label", "label!":
-			name, want, valued := strings.Cut(value, "=")
-			all = append(all, func(v *state.Volume) bool {
-				have, ok := v.Labels[name]
-				return (ok && (!valued || have == want)) == (key == "label")
-			})
-		case "until":
-			at, err := timeparse.Parse(value, time.Now())
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, func(v *state.Volume) bool { return v.Created.Before(at) })
-		case "unused-for":
-			span, err := timeparse.Span(value)
-			if err != nil {
-				return nil, fmt.Errorf("filter unused-for: %w", err)
-			}
-			all = append(all, func(v *state.Volume) bool { return time.Since(e.VolumeLastUsed(v)) >= span })
-		default:
-			return nil, fmt.Errorf("%q is an invalid volume filter: use label, until or unused-for", key)
-		}
-	}
-	return func(v *state.Volume) bool {
-		for _, holds := range all {
-			if !holds(v) {
-				return false
-			}
-		}
-		return true
-	}, nil
 }

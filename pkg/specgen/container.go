@@ -244,6 +244,10 @@ type Mount struct {
 	Options []string `json:"options,omitempty"`
 	// SubPath of a volume or an image.
 	SubPath string `json:"subpath,omitempty"`
+	// Driver, DriverOptions and Labels are of a volume that does not exist yet.
+	Driver        string            `json:"driver,omitempty"`
+	DriverOptions map[string]string `json:"driver_options,omitempty"`
+	Labels        map[string]string `json:"labels,omitempty"`
 }
 
 // Log says where output goes.
@@ -354,6 +358,9 @@ type Facts struct {
 	Binds []rspec.Mount
 	// Volumes maps a volume name to its directory on the host.
 	Volumes map[string]string
+	// VolumeFlags maps a volume name to the flags of its own, which hold in
+	// containers too.
+	VolumeFlags map[string][]string
 	// MountSources maps the destination of a mount to the host path to bind
 	// there, when that is not plainly its source: a resolved sub-path, an
 	// overlay (option O).

@@ -259,6 +259,9 @@ func (m Mount) toOCI(f *Facts) (rspec.Mount, error) {
 	if !path.IsAbs(source) {
 		return rspec.Mount{}, fmt.Errorf("%s %q has no directory on the host", m.Type, m.Source)
 	}
+	if m.Type == "volume" {
+		opts = restrict(opts, f.VolumeFlags[m.Source])
+	}
 	opts = addDefaults(opts, "rbind")
 	if m.Type == "image" && !m.Writable() && !own.Overlay {
 		opts = append(opts, "ro")
@@ -286,6 +289,16 @@ func (m Mount) toOCI(f *Facts) (rspec.Mount, error) {
 	}
 	out.GIDMappings, err = mountIDs(gids, f.GIDMap)
 	return out, err
+}
+
+// restrict adds flags that hold whatever the options say.
+func restrict(opts, flags []string) []string {
+	against := map[string]string{"ro": "rw", "noexec": "exec", "nosuid": "suid", "nodev": "dev"}
+	for _, flag := range flags {
+		opts = slices.DeleteFunc(opts, func(o string) bool { return o == flag || o == against[flag] })
+		opts = append(opts, flag)
+	}
+	return opts
 }
 
 // addDefaults adds the options of every mount of the user's, each unless one of

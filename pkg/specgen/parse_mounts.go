@@ -257,10 +257,34 @@ func (m *Mount) setField(field string) error {
 	case "consistency": // docker's hint for shared folders of virtual machines; Linux has one consistency
 		return nil
 	case "volume-opt", "volume-label", "volume-driver":
-		return unsupported("--mount %s", key)
+		return m.setNew(key, value)
 	default:
 		return m.setSwitch(key, value, hasValue)
 	}
+	return nil
+}
+
+// setNew applies what is said of a volume that is to be made.
+func (m *Mount) setNew(key, value string) error {
+	if m.Type != "volume" {
+		return fmt.Errorf("%s is for volumes only", key)
+	}
+	if key == "volume-driver" {
+		m.Driver = value
+		return nil
+	}
+	to := &m.DriverOptions
+	if key == "volume-label" {
+		to = &m.Labels
+	}
+	name, text, _ := strings.Cut(value, "=")
+	if name == "" {
+		return fmt.Errorf("%s must be in form %s=KEY=VALUE", key, key)
+	}
+	if *to == nil {
+		*to = map[string]string{}
+	}
+	(*to)[name] = text
 	return nil
 }
 

@@ -109,7 +109,7 @@ type ErrVolumeInUse struct{ Name string }
 
 // Error implements error.
 func (e ErrVolumeInUse) Error() string {
-	return fmt.Sprintf("volume with name %s already exists", e.Name)
+	return fmt.Sprintf("volume with name %s already exists: volume already exists", e.Name)
 }
 
 // ErrCorrupt says that a state file cannot be read.

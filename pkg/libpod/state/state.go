@@ -131,17 +131,24 @@ type Exec struct {
 	Code   int  `json:"code,omitempty"`
 }
 
-// Volume is the record of a named or anonymous volume of the local driver.
+// Volume is the record of a named or anonymous volume.
 type Volume struct {
-	Name      string            `json:"name"`
-	Created   time.Time         `json:"created"`
-	Driver    string            `json:"driver"`
-	Labels    map[string]string `json:"labels,omitempty"`
+	Name    string    `json:"name"`
+	Created time.Time `json:"created"`
+	// Driver is local, image, or the name of a plugin.
+	Driver string            `json:"driver"`
+	Labels map[string]string `json:"labels,omitempty"`
+	// Options are those of the driver, as they were given.
 	Options   map[string]string `json:"options,omitempty"`
 	Anonymous bool              `json:"anonymous,omitempty"`
-	// NeedsCopyUp until the first container has filled it from its image.
-	NeedsCopyUp bool   `json:"needs_copy_up,omitempty"`
-	UID         int    `json:"uid,omitempty"`
-	GID         int    `json:"gid,omitempty"`
-	Mountpoint  string `json:"-"`
+	// NeedsCopyUp until a container has filled it from its image; NeedsChown until
+	// something is in it: up to then each use gives it its owner.
+	NeedsCopyUp bool `json:"needs_copy_up,omitempty"`
+	NeedsChown  bool `json:"needs_chown,omitempty"`
+	UID         int  `json:"uid,omitempty"`
+	GID         int  `json:"gid,omitempty"`
+	// StorageID is the container of the store that holds what is written over an
+	// image (driver image).
+	StorageID  string `json:"storage_id,omitempty"`
+	Mountpoint string `json:"-"`
 }

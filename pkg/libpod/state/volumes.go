@@ -56,6 +56,18 @@ func (s *Store) Volume(ctx context.Context, nameOrPrefix string) (*Volume, error
 	return nil, ambiguous(kindVolume, nameOrPrefix, names)
 }
 
+// VolumeNamed returns the volume with exactly this name.
+func (s *Store) VolumeNamed(ctx context.Context, name string) (*Volume, error) {
+	found, err := s.volumes(ctx, "look up volume "+name, "SELECT doc FROM main.volumes WHERE name = ?", name)
+	if err == nil && len(found) == 0 {
+		return nil, ErrNoVolume{Name: name}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return found[0], nil
+}
+
 // Volumes returns all volumes, by name.
 func (s *Store) Volumes(ctx context.Context) ([]*Volume, error) {
 	return s.volumes(ctx, "list volumes", "SELECT doc FROM main.volumes ORDER BY name")

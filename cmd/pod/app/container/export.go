@@ -3,9 +3,7 @@ package container
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -41,33 +39,5 @@ func runExport(ctx context.Context, a *cli.App, name, output string) (err error)
 	if err != nil {
 		return err
 	}
-	return writeTo(output, a.FileMode(), func(w io.Writer) error { return e.Export(ctx, c.ID, w) })
-}
-
-// writeTo writes a file that is there whole or not at all; what cannot be
-// replaced, a device or a FIFO, is written to.
-func writeTo(path string, mode fs.FileMode, write func(io.Writer) error) (err error) {
-	info, statErr := os.Stat(path)
-	plain := errors.Is(statErr, os.ErrNotExist) || statErr == nil && info.Mode().IsRegular()
-	name, flags := path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC
-	if plain {
-		// The directory may be everybody's, and a link planted in it by this name.
-		name, flags = fmt.Sprintf("%s.pod-%d", path, os.Getpid()), os.O_WRONLY|os.O_CREATE|os.O_EXCL
-		_ = os.Remove(name)
-	}
-	f, err := os.OpenFile(name, flags, mode)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	err = errors.Join(write(f), f.Close())
-	if !plain {
-		return err
-	}
-	if err == nil {
-		err = os.Rename(name, path)
-	}
-	if err != nil {
-		_ = os.Remove(name) // the first error is what matters
-	}
-	return err
+	return cli.WriteFile(output, a.FileMode(), func(w io.Writer) error { return e.Export(ctx, c.ID, w) })
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.podman.io/storage/pkg/directory"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/output"
@@ -274,10 +273,7 @@ func (d *disk) addVolumes(ctx context.Context, a *cli.App) error {
 		if err != nil {
 			return err
 		}
-		size, err := directory.Size(v.Mountpoint)
-		if err != nil {
-			return fmt.Errorf("size of volume %s: %w", v.Name, err)
-		}
+		size := e.VolumeSize(ctx, v)
 		u.RawSize += size
 		if len(users) > 0 {
 			u.Active++

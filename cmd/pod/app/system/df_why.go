@@ -231,12 +231,12 @@ func explainVolumes(ctx context.Context, e *libpod.Engine) ([]diskuse.Row, error
 		if err != nil {
 			return nil, err
 		}
-		row := diskuse.Row{Kind: "volume", What: v.Name, HeldBy: "nothing", Size: libpod.DirSize(v.Mountpoint), LastUsed: e.VolumeLastUsed(v)}
-		row.Frees, row.Command = row.Size, "pod system prune --volumes"
+		row := diskuse.Row{Kind: "volume", What: v.Name, HeldBy: "nothing", Size: e.VolumeSize(ctx, v), LastUsed: e.VolumeLastUsed(v)}
+		row.Frees, row.Command = row.Size, "pod volume rm "+v.Name
 		if len(users) > 0 {
 			names, running := userNames(ctx, e, users)
 			row.HeldBy = "container " + strings.Join(names, ", ")
-			row.Command = "pod rm " + strings.Join(names, " ") + " && pod system prune --volumes"
+			row.Command = "pod rm " + strings.Join(names, " ") + " && pod volume rm " + v.Name
 			if running {
 				row.LastUsed = time.Time{}
 				row.Command = "pod rm --force" + strings.TrimPrefix(row.Command, "pod rm")
