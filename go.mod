@@ -45,6 +45,7 @@ require (
 )
 
 require (
+	github.com/google/nftables v0.3.0
 	github.com/opencontainers/runtime-tools v0.9.1-0.20260316125833-8a4db579f5c8
 	github.com/openshift/imagebuilder v1.2.21
 	github.com/seccomp/libseccomp-golang v0.11.1
@@ -52,8 +53,11 @@ require (
 
 require (
 	github.com/coreos/go-oidc/v3 v3.18.0 // indirect
+	github.com/google/go-cmp v0.7.0 // indirect
 	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
 	github.com/hashicorp/go-retryablehttp v0.7.8 // indirect
+	github.com/mdlayher/netlink v1.7.3-0.20250113171957-fbb4dce95f42 // indirect
+	github.com/mdlayher/socket v0.5.0 // indirect
 	github.com/pkg/browser v0.0.0-20240102092130-5ac0b6a4141c // indirect
 	golang.org/x/oauth2 v0.36.0 // indirect
 )
