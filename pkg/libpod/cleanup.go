@@ -16,7 +16,6 @@ import (
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/hook"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
-	"github.com/rootless-pod/pod/pkg/network"
 	"github.com/rootless-pod/pod/pkg/ociruntime"
 	"github.com/rootless-pod/pod/pkg/ownmount"
 )
@@ -176,18 +175,6 @@ func (e *Engine) forget(c *state.Container, runtime *ociruntime.Runtime) (bool, 
 		cgroup = filepath.Join(cgroupRoot, c.Run.Cgroup)
 	}
 	return runtime.Forget(c.ID, cgroup)
-}
-
-// endNetwork removes the container's network namespace and helper. What a
-// killed start left is found by the id.
-func (e *Engine) endNetwork(ctx context.Context, c *state.Container) error {
-	if result, ok := NetworkOf(c); ok {
-		return network.Teardown(ctx, result)
-	}
-	if c.Run == nil || c.Run.Phase == state.PhaseCreating {
-		return nil
-	}
-	return network.Undo(ctx, network.Request{ID: c.ID, NetNSDir: e.paths.netns, RunDir: e.paths.net})
 }
 
 // destroy removes a container wholly: its run has been torn down or never was.

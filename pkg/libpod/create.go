@@ -100,6 +100,9 @@ func (e *Engine) describe(ctx context.Context, spec *specgen.Container, img spec
 	if err := e.findSecrets(spec); err != nil {
 		return nil, none, err
 	}
+	if err := e.findNetworks(&spec.Network); err != nil {
+		return nil, none, err
+	}
 	id, err := newID()
 	if err != nil {
 		return nil, none, err

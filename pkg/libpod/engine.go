@@ -20,6 +20,7 @@ import (
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
+	"github.com/rootless-pod/pod/pkg/network/bridge"
 	"github.com/rootless-pod/pod/pkg/ociruntime"
 	"github.com/rootless-pod/pod/pkg/rootless"
 	"github.com/rootless-pod/pod/pkg/storage"
@@ -52,6 +53,8 @@ type Options struct {
 	// CDISpecDirs and HooksDirs hold CDI specifications and OCI hooks; those of
 	// later directories win.
 	CDISpecDirs, HooksDirs []string
+	// NetworkConfigDir holds the definitions of networks, instead of podman's place.
+	NetworkConfigDir string
 	// TmpDir is where what ends with the boot is, instead of RunRoot.
 	TmpDir string
 	// Transient: containers are forgotten with the boot.
@@ -70,6 +73,8 @@ type Engine struct {
 	lostErr error
 	cgroups sync.Once
 	cgroup  cgroupPlan
+	bridges sync.Once
+	bridge  *bridge.Manager
 }
 
 // Open opens the engine. It touches neither images nor containers.
@@ -93,6 +98,7 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	}
 	e.state = store
 	e.resumeTimers(ctx)
+	e.mendNetworks(ctx)
 	return e, nil
 }
 

@@ -3,6 +3,8 @@ package libpod
 import (
 	"context"
 
+	"go.podman.io/common/libnetwork/types"
+
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
@@ -29,6 +31,11 @@ func containerEvent(status events.Status, c *state.Container) events.Event {
 		Type: events.Container, Status: status, ID: c.ID, Name: c.Name, Image: c.ImageName,
 		Attributes: c.Spec.Labels,
 	}
+}
+
+// networkEvent notes that a container came to a network or left it.
+func (e *Engine) networkEvent(ctx context.Context, status events.Status, n *types.Network, c *state.Container) {
+	e.write(ctx, events.Event{Type: events.Network, Status: status, ID: c.ID, Name: n.Name, Network: n.Name})
 }
 
 func (e *Engine) write(ctx context.Context, ev events.Event) {

@@ -15,7 +15,7 @@ import (
 	"github.com/rootless-pod/pod/pkg/checkpoint"
 	"github.com/rootless-pod/pod/pkg/health"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
-	"github.com/rootless-pod/pod/pkg/network"
+	"github.com/rootless-pod/pod/pkg/network/bridge"
 	"github.com/rootless-pod/pod/pkg/specgen"
 	"github.com/rootless-pod/pod/pkg/storage"
 )
@@ -34,14 +34,17 @@ type inspection struct {
 	// has.
 	dependencies, execs []string
 	// mode is the network mode; ports those that are published.
-	mode    string
-	netns   string
-	ports   []specgen.PortMapping
-	runtime string
-	logPath string
-	maps    idMaps
-	plan    cgroupPlan
-	driver  InspectDriver
+	mode  string
+	netns string
+	// connections are the networks that a container has now.
+	connections []bridge.Connection
+	networkIDs  map[string]string
+	ports       []specgen.PortMapping
+	runtime     string
+	logPath     string
+	maps        idMaps
+	plan        cgroupPlan
+	driver      InspectDriver
 	// volumes is where volumes are; defaultCaps, pidsLimit and stopTimeout are
 	// configured.
 	volumes     func(name string) string
@@ -116,10 +119,14 @@ func (e *Engine) gather(ctx context.Context, c *state.Container) (*inspection, e
 		if in.ports, err = e.Ports(ctx, c); err != nil {
 			in.ports = nil // the container whose network it has is gone
 		}
-		if result, ok := NetworkOf(c); ok && result.NetNS != "host" {
-			in.netns = result.NetNS
+		if result, ok := NetworkOf(c); ok {
+			in.connections = result.Connections
+			if result.NetNS != "host" {
+				in.netns = result.NetNS
+			}
 		}
 	}
+	in.networkIDs = e.networkIDs(c)
 	if err := e.gatherCheckpoint(in); err != nil {
 		return nil, err
 	}
@@ -236,7 +243,7 @@ func (in *inspection) container() *InspectContainer {
 		MountLabel: in.spec.Linux.MountLabel, ProcessLabel: in.spec.Process.SelinuxLabel,
 		AppArmorProfile: in.spec.Process.ApparmorProfile, EffectiveCaps: []string{}, BoundingCaps: []string{},
 		ExecIDs: in.execs, GraphDriver: in.driver, Mounts: in.mounts(), Dependencies: in.dependencies,
-		NetworkSettings: InspectNetwork{Ports: in.openPorts(), SandboxKey: in.netns, Networks: in.networks()},
+		NetworkSettings: in.network(),
 		Config:          in.config(), HostConfig: in.host(), UseImageHosts: s.Network.NoHosts, UseImageHostname: s.Network.NoHostname,
 	}
 	if len(command) > 0 {
@@ -250,14 +257,6 @@ func (in *inspection) container() *InspectContainer {
 		out.BoundingCaps = append(out.BoundingCaps, caps.Bounding...)
 	}
 	return out
-}
-
-// networks are the named ones. Neither pasta's nor slirp4netns' counts as one.
-func (in *inspection) networks() map[string]*InspectEndpoint {
-	if in.mode != network.Host && in.mode != network.None {
-		return nil
-	}
-	return map[string]*InspectEndpoint{in.mode: {NetworkID: in.mode}}
 }
 
 func (in *inspection) state() InspectState {

@@ -125,7 +125,7 @@ type InspectNetwork struct {
 	HairpinMode            bool
 	LinkLocalIPv6Address   string
 	LinkLocalIPv6PrefixLen int
-	// Secondary addresses are those of bridges: there are none yet.
+	// Secondary addresses are those after the first of a family.
 	SecondaryIPAddresses   []InspectAddress `json:"SecondaryIPAddresses,omitempty"`
 	SecondaryIPv6Addresses []InspectAddress `json:"SecondaryIPv6Addresses,omitempty"`
 	AdditionalMACAddresses []string         `json:"AdditionalMACAddresses,omitempty"`

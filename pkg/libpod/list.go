@@ -110,7 +110,7 @@ func (e *Engine) filter(ctx context.Context, key, value string) (predicate, erro
 	case "volume":
 		return byVolume(value), nil
 	case "network":
-		return func(c *state.Container) bool { return NetworkMode(c) == value }, nil
+		return e.byNetwork(value), nil
 	case "restart-policy":
 		return func(c *state.Container) bool { return policyName(c) == value }, nil
 	case "should-start-on-boot":

@@ -18,7 +18,10 @@ import (
 func (e *Engine) networkRequest(ctx context.Context, c *state.Container) (network.Request, error) {
 	req := network.Request{
 		ID: c.ID, Spec: c.Spec.Network, Rootless: e.Session.Rootless, NetNSDir: e.paths.netns, RunDir: e.paths.net,
-		Helpers: e.netHelpers(),
+		Helpers: e.netHelpers(), Name: c.Name, Hostname: e.hostname(c),
+	}
+	if c.Spec.Network.Mode == network.Bridge {
+		req.Bridge = e.networks()
 	}
 	if mode, ok := strings.CutPrefix(c.Spec.Network.Mode, "container:"); ok {
 		target, err := e.running(ctx, mode, "join the network of")
@@ -87,6 +90,7 @@ func (e *Engine) inheritNetwork(ctx context.Context, c *state.Container, result 
 	}
 	if theirs, ok := NetworkOf(target); ok {
 		result.Addresses, result.DNS, result.HostAddress = theirs.Addresses, theirs.DNS, theirs.HostAddress
+		result.Connections = theirs.Connections
 	}
 }
 
@@ -192,13 +196,22 @@ func (e *Engine) writeNetFiles(c *state.Container, l *launch, result *network.Re
 	if (len(n.DNS) == 1 && n.DNS[0] == "none") || mounts(c, "/etc/resolv.conf") {
 		return nil
 	}
-	conf := &e.Config.Containers
+	return e.resolvOf(c, result).Write(filepath.Join(l.dir, "resolv.conf"))
+}
+
+// resolvOf is the container's resolv.conf. Where its networks answer for names,
+// they are asked for all; the user's servers are asked by them.
+func (e *Engine) resolvOf(c *state.Container, result *network.Result) network.Resolv {
+	n, conf := &c.Spec.Network, &e.Config.Containers
 	resolv := network.Resolv{
 		Servers: or(n.DNS, conf.DNSServers.Get()), Search: or(n.DNSSearch, conf.DNSSearches.Get()),
 		Options: or(n.DNSOptions, conf.DNSOptions.Get()), Forward: result.DNS,
 		HostNetwork: result.NetNS == network.Host, IPv6: hasIPv6(result),
 	}
-	return resolv.Write(filepath.Join(l.dir, "resolv.conf"))
+	if servers, search := result.Names(); len(servers) > 0 {
+		resolv.Servers, resolv.Domains = servers, search
+	}
+	return resolv
 }
 
 // hostsBase is the user's base of /etc/hosts, or the configured one.

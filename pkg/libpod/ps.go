@@ -191,7 +191,7 @@ func (e *Engine) listEntry(c *state.Container, status Status, now time.Time) Lis
 		AutoRemove: c.Spec.Remove, Command: commandLine(c), CIDFile: c.Spec.CIDFile, ID: c.ID,
 		CreatedAt: units.HumanDuration(max(now.Sub(c.Created), 0)) + " ago", Created: Timestamp{c.Created.Local()},
 		Image: c.ImageName, ImageID: c.ImageID, Labels: c.Spec.Labels, Names: []string{c.Name},
-		Mounts: make([]string, 0, len(c.Spec.Storage.Mounts)), Networks: []string{},
+		Mounts: make([]string, 0, len(c.Spec.Storage.Mounts)), Networks: networkNames(c),
 		Ports: publishedPorts(c), ExposedPorts: exposedPorts(c), Restarts: c.Restarts, State: status,
 	}
 	if c.Spec.Rootfs != "" {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/rootless-pod/pod/internal/process"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
-	"github.com/rootless-pod/pod/pkg/network"
 	"github.com/rootless-pod/pod/pkg/storage"
 )
 
@@ -192,7 +191,7 @@ func (e *Engine) removeStray(ctx context.Context, store *storage.Store, id strin
 	if err := e.forgetRuntime(ctx, id); err != nil {
 		return err
 	}
-	if err := network.Undo(ctx, network.Request{ID: id, NetNSDir: e.paths.netns, RunDir: e.paths.net}); err != nil {
+	if err := e.undoNetwork(ctx, id); err != nil {
 		return err
 	}
 	if _, err := store.Unmount(ctx, id, true); err != nil && !errors.Is(err, storage.ErrNoContainer) {
@@ -344,7 +343,7 @@ func (e *Engine) endAll(ctx context.Context, id string) error {
 	for _, m := range e.monitors(id) {
 		endMonitor(ctx, m)
 	}
-	return network.Undo(ctx, network.Request{ID: id, NetNSDir: e.paths.netns, RunDir: e.paths.net})
+	return e.undoNetwork(ctx, id)
 }
 
 // monitor is a conmon of this run directory, found by its command line.

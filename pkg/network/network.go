@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/rootless-pod/pod/internal/process"
+	"github.com/rootless-pod/pod/pkg/network/bridge"
 	"github.com/rootless-pod/pod/pkg/network/link"
 	"github.com/rootless-pod/pod/pkg/network/netns"
 	"github.com/rootless-pod/pod/pkg/network/pasta"
@@ -33,6 +34,7 @@ const (
 	Path      = "ns"
 	Pasta     = "pasta"
 	Slirp     = "slirp4netns"
+	Bridge    = specgen.Bridge
 )
 
 // Helper says which programs there are and what containers.conf says of them.
@@ -60,6 +62,9 @@ type Request struct {
 	// JoinNetNS is the namespace of the other container, for container:ID.
 	JoinNetNS string
 	Helpers   Helper
+	// Bridge connects to networks, with Name and Hostname, for mode bridge.
+	Bridge         *bridge.Manager
+	Name, Hostname string
 }
 
 // Result is a container's network; it is recorded as JSON for Teardown.
@@ -78,6 +83,8 @@ type Result struct {
 	Addresses []netip.Prefix `json:"addresses,omitempty"`
 	// DNS are name servers that exist only in this namespace.
 	DNS []string `json:"dns,omitempty"`
+	// Connections are the networks of driver bridge.
+	Connections []bridge.Connection `json:"connections,omitempty"`
 	// HostAddress reaches the host (host.containers.internal); may be empty.
 	HostAddress string `json:"host_address,omitempty"`
 	// Warnings are for the user of this start and are not recorded.
@@ -98,7 +105,7 @@ func Mode(spec specgen.Network, rootless bool, configured string) (driver string
 			return Slirp, nil, nil
 		}
 		return Pasta, nil, nil
-	case None, Host:
+	case None, Host, Bridge:
 		if colon {
 			return "", nil, fmt.Errorf("network %q: %s takes no options", spec.Mode, name)
 		}
@@ -114,7 +121,7 @@ func Mode(spec specgen.Network, rootless bool, configured string) (driver string
 		}
 		return name, options, nil
 	}
-	return "", nil, fmt.Errorf("network %q: bridge networks are not supported yet; use pasta, slirp4netns, host, none, container:ID or ns:PATH", spec.Mode)
+	return "", nil, fmt.Errorf("network mode %q is unknown: use bridge, pasta, slirp4netns, host, none, container:ID or ns:PATH", spec.Mode)
 }
 
 // driver is a helper under way. Wait returns the link, which names the process
@@ -171,6 +178,9 @@ func Begin(ctx context.Context, req Request) (*Pending, error) {
 	} else if p.result.Ports, err = ResolvePorts(req.Spec.Ports); err != nil {
 		return nil, err
 	}
+	if name == Bridge && req.Rootless && len(p.result.Ports) > 0 {
+		return nil, errors.New("publishing ports on a bridge network is not supported yet: use --network pasta")
+	}
 	p.result.NetNS = filepath.Join(req.NetNSDir, req.ID)
 	var setup []func() error
 	if name == Pasta {
@@ -217,6 +227,8 @@ func (p *Pending) start(ctx context.Context) error {
 			return err
 		}
 		p.driver = d
+	case Bridge:
+		p.driver = connect(ctx, p.req, p.result)
 	}
 	return nil
 }
@@ -234,6 +246,9 @@ func (p *Pending) NetNS() string { return p.result.NetNS }
 func (p *Pending) Wait(ctx context.Context) (*Result, error) {
 	for p.driver != nil {
 		l, err := p.driver.Wait(ctx)
+		if b, ok := p.driver.(*bridged); ok && err == nil {
+			b.record(&p.result)
+		}
 		p.driver = nil
 		p.result.Helper = l.Process
 		if err == nil {
@@ -304,6 +319,9 @@ func (p *Pending) Abort(ctx context.Context) error {
 		err = p.driver.Kill(ctx)
 		p.driver = nil
 	}
+	if p.result.Driver == Bridge {
+		err = errors.Join(err, p.req.Bridge.Leave(context.WithoutCancel(ctx), p.req.ID))
+	}
 	return errors.Join(err, Teardown(context.WithoutCancel(ctx), p.result))
 }
 
@@ -329,6 +347,9 @@ func Teardown(ctx context.Context, r Result) error {
 func Undo(ctx context.Context, req Request) error {
 	path := filepath.Join(req.NetNSDir, req.ID)
 	errs := []error{link.StopAll(ctx, path)}
+	if req.Bridge != nil {
+		errs = append(errs, req.Bridge.Leave(ctx, req.ID))
+	}
 	for _, file := range []string{filepath.Join(req.RunDir, req.ID+".pasta.pid"), socketPath(req.RunDir, req.ID)} {
 		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("remove network of %s: %w", req.ID, err))

@@ -14,6 +14,8 @@ import (
 type Resolv struct {
 	// Servers, Search and Options are the user's; a search of "." is none.
 	Servers, Search, Options []string
+	// Domains are looked in before the host's search domains.
+	Domains []string
 	// Forward are name servers of the container's own network (Result.DNS).
 	Forward []string
 	// HostNetwork: the container sees the host's loopback, whose name servers
@@ -63,7 +65,7 @@ func (r Resolv) Content() ([]byte, error) {
 			out.servers = slices.Concat(r.Forward, host.servers)
 		}
 		if len(out.search) == 0 {
-			out.search = host.search
+			out.search = slices.Concat(r.Domains, host.search)
 		}
 		if len(out.options) == 0 {
 			out.options = host.options

@@ -182,8 +182,12 @@ type Spaces struct {
 // Network is how the container is reached and reaches others.
 type Network struct {
 	// Mode is "", none, host, container:ID, ns:PATH, pasta[:opt,…],
-	// slirp4netns[:opt,…]; "" is the default (pasta when rootless).
+	// slirp4netns[:opt,…], bridge; "" is the default (pasta when rootless).
 	Mode string `json:"mode,omitempty"`
+	// Networks are those of mode bridge. A description without any means the
+	// default one, which is written down when the container is made: a record
+	// without any is of a container that was disconnected from all.
+	Networks []Attachment `json:"networks,omitempty"`
 	// Ports are published ports, parsed and expanded.
 	Ports []PortMapping `json:"ports,omitempty"`
 	// PublishAll publishes every exposed port on a random host port.

@@ -278,7 +278,7 @@ func (n *Network) validate() error {
 func (n *Network) validateMode() error {
 	mode, arg, hasArg := strings.Cut(n.Mode, ":")
 	switch mode {
-	case "", "none", "host", "private":
+	case "", "none", "host", "private", Bridge:
 		if hasArg {
 			return fmt.Errorf("invalid --network %q", n.Mode)
 		}
@@ -292,12 +292,12 @@ func (n *Network) validateMode() error {
 			return fmt.Errorf("invalid --network %q: it must be ns:PATH", n.Mode)
 		}
 	default:
-		return unsupported("--network %q (a bridge network)", n.Mode)
+		return fmt.Errorf("invalid --network mode %q", n.Mode)
 	}
 	if hasControl(n.Mode) {
 		return fmt.Errorf("invalid --network %q", n.Mode)
 	}
-	return nil
+	return n.CheckNetworks()
 }
 
 // checkAddHost tests NAME[;NAME…]:IP.

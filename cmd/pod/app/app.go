@@ -28,6 +28,7 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app/healthcheck"
 	"github.com/rootless-pod/pod/cmd/pod/app/image"
 	"github.com/rootless-pod/pod/cmd/pod/app/manifest"
+	"github.com/rootless-pod/pod/cmd/pod/app/network"
 	"github.com/rootless-pod/pod/cmd/pod/app/registry"
 	"github.com/rootless-pod/pod/cmd/pod/app/system"
 	"github.com/rootless-pod/pod/cmd/pod/app/volume"
@@ -206,7 +207,7 @@ func newRoot(a *cli.App) *cobra.Command {
 	globalFlags(root, &a.Global)
 	for _, commands := range []func(*cli.App) (*cobra.Command, []*cobra.Command){
 		artifact.Commands, boot.Commands, build.Commands, container.Commands, generate.Commands, healthcheck.Commands, image.Commands,
-		manifest.Commands, registry.Commands, system.Commands, volume.Commands,
+		manifest.Commands, network.Commands, registry.Commands, system.Commands, volume.Commands,
 	} {
 		group, aliases := commands(a)
 		if group != nil {
@@ -256,8 +257,9 @@ func globalFlags(root *cobra.Command, g *cli.Global) {
 	fs.StringArrayVar(&g.CDISpecDirs, "cdi-spec-dir", nil, "Set the CDI spec directory path (may be set multiple times)")
 	fs.StringVar(&g.DockerConfig, "config", "", "Location of the directory of a docker client's configuration, whose authentication is used")
 	fs.StringArrayVar(&g.HooksDirs, "hooks-dir", nil, "Set the OCI hooks directory path (may be set multiple times)")
+	fs.StringVar(&g.NetworkConfigDir, "network-config-dir", "", "Path of the configuration directory for networks")
 	fs.BoolVar(&g.Syslog, "syslog", false, "Output logging information to syslog as well as the console")
 	fs.StringVar(&g.TmpDir, "tmpdir", "", "Path to the tmp directory for libpod state content")
 	fs.BoolVar(&g.Transient, "transient-store", false, "Enable transient container storage: containers are forgotten when the machine stops")
-	flag.Unsupported(fs, "connection", "identity", "network-config-dir", "network-backend", "remote", "ssh", "url")
+	flag.Unsupported(fs, "connection", "identity", "network-backend", "remote", "ssh", "url")
 }

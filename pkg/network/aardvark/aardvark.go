@@ -222,6 +222,12 @@ func (s Server) Stop(ctx context.Context) error {
 	return errors.Join(err, os.RemoveAll(s.config()))
 }
 
+// Wanted says whether there are names to answer for.
+func (s Server) Wanted() bool { return s.Path != "" && len(s.files()) > 0 }
+
+// Running says whether the server lives.
+func (s Server) Running() bool { return s.running() != (process.ID{}) }
+
 func (s Server) config() string { return filepath.Join(s.Dir, configDir) }
 
 // files are the networks' files.

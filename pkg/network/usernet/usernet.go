@@ -56,6 +56,8 @@ type Config struct {
 	CacheDir string
 	// Place moves the helper to where it outlives the session; may be nil.
 	Place func(ctx context.Context, pid int) error
+	// Ending ends what else is in the namespace, before that ends; may be nil.
+	Ending func(ctx context.Context) error
 }
 
 // User is who uses the namespace. Name is one word without separators; either
@@ -68,7 +70,8 @@ type User struct {
 
 // Namespace is the open namespace.
 type Namespace struct {
-	path string
+	path  string
+	inode uint64
 	// Link is the helper behind it: its process, its addresses, name servers that
 	// exist in it alone, the address that reaches the host. The zero Link is that
 	// of the host's own namespace, and of one without a way out.
@@ -183,6 +186,9 @@ func Sweep(ctx context.Context, cfg Config) error { return Release(ctx, cfg, "")
 // Path is the file of the namespace, or Host.
 func (n *Namespace) Path() string { return n.path }
 
+// Inode tells the namespace from those before and after it; 0 is the host's own.
+func (n *Namespace) Inode() uint64 { return n.inode }
+
 // Do runs fn on a thread that is inside the namespace. Programs that fn starts are
 // inside too; goroutines are not.
 func (n *Namespace) Do(fn func() error) error {
@@ -208,7 +214,7 @@ func look(cfg Config) (*Namespace, bool) {
 	if err != nil || dev != r.Dev || inode != r.Inode {
 		return nil, false
 	}
-	return &Namespace{path: cfg.NetNS, Driver: r.Driver, Link: link.Link{
+	return &Namespace{path: cfg.NetNS, inode: inode, Driver: r.Driver, Link: link.Link{
 		Process: r.Helper, Addresses: r.Addresses, DNS: r.DNS, HostAddress: r.HostAddress,
 	}}, true
 }
@@ -260,6 +266,7 @@ func (n *Namespace) write(cfg Config) error {
 	if err != nil {
 		return err
 	}
+	n.inode = inode
 	data, err := json.Marshal(record{
 		Dev: dev, Inode: inode, Driver: n.Driver, Helper: n.Link.Process,
 		Addresses: n.Link.Addresses, DNS: n.Link.DNS, HostAddress: n.Link.HostAddress,
@@ -291,6 +298,11 @@ func leave(ctx context.Context, cfg Config, user string) error {
 // end takes the helper and the namespace down. The record goes last: until then
 // whoever comes next sees that something is left.
 func end(ctx context.Context, cfg Config) error {
+	if cfg.Ending != nil {
+		if err := cfg.Ending(ctx); err != nil {
+			return err
+		}
+	}
 	ns, found := look(cfg)
 	switch {
 	case found && ns.Link.Process != (process.ID{}):

@@ -79,6 +79,8 @@ type Global struct {
 	DockerConfig string
 	// TmpDir is where pod's own state of this boot is, instead of RunRoot.
 	TmpDir string
+	// NetworkConfigDir holds the definitions of networks.
+	NetworkConfigDir string
 	// Transient forgets containers with the boot; Syslog repeats what pod logs.
 	Transient, Syslog bool
 }
@@ -264,9 +266,10 @@ func (a *App) Engine(ctx context.Context) (*libpod.Engine, error) {
 			Stdio:   [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
 			Runtime: a.Global.Runtime, RuntimeFlags: a.Global.RuntimeFlags, Conmon: a.Global.Conmon,
 			CgroupManager: a.Global.CgroupManager, VolumePath: a.Global.VolumePath, NotifySocket: os.Getenv("NOTIFY_SOCKET"),
-			CDISpecDirs: given(a.Global.CDISpecDirs, conf.Engine.CdiSpecDirs.Get()),
-			HooksDirs:   given(a.Global.HooksDirs, conf.Engine.HooksDir.Get()),
-			TmpDir:      Absolute(a.Global.TmpDir), Transient: a.Global.Transient || paths.Transient,
+			CDISpecDirs:      given(a.Global.CDISpecDirs, conf.Engine.CdiSpecDirs.Get()),
+			HooksDirs:        given(a.Global.HooksDirs, conf.Engine.HooksDir.Get()),
+			NetworkConfigDir: Absolute(a.Global.NetworkConfigDir),
+			TmpDir:           Absolute(a.Global.TmpDir), Transient: a.Global.Transient || paths.Transient,
 		})
 		if err != nil {
 			return nil, nil, err

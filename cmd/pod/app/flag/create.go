@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -49,7 +50,9 @@ type CreateOptions struct {
 	stopTimeout        uint
 	oomScoreAdj        int
 	retry              uint
-	network            bool
+	ips                []netip.Addr
+	mac                string
+	aliases            []string
 	health             *HealthOptions
 }
 
@@ -118,7 +121,7 @@ func Create(fs *pflag.FlagSet, c *specgen.Container) *CreateOptions {
 	more(fs, c, o)
 	o.health = Health(fs, &c.Health)
 	Unsupported(fs,
-		"init-ctr", "ip", "ip6", "mac-address", "network-alias", "pod", "pod-id-file")
+		"init-ctr", "pod", "pod-id-file")
 	return o
 }
 
@@ -225,19 +228,24 @@ func spaces(fs *pflag.FlagSet, c *specgen.Container) {
 }
 
 func network(fs *pflag.FlagSet, n *specgen.Network, o *CreateOptions) {
-	mode := func(s string) error {
-		if o.network {
-			return &UnsupportedError{Flag: "more than one --network"}
-		}
-		o.network = true
-		if n.Mode = s; s == "private" {
-			n.Mode = ""
-		}
-		return nil
-	}
-	each(fs, "network", "", "Connect a container to a network: none, host, container:NAME, ns:PATH, pasta[:OPTIONS], slirp4netns[:OPTIONS]", mode)
+	mode := func(s string) error { return n.AddMode(s) }
+	each(fs, "network", "", "Connect a container to a network: NAME[:ip=,ip6=,mac=,alias=,interface_name=], bridge, none, host, container:NAME, ns:PATH, pasta[:OPTIONS], slirp4netns[:OPTIONS]", mode)
 	each(fs, "net", "", "Connect a container to a network", mode)
 	_ = fs.MarkHidden("net") // docker's name for --network
+	address := func(four bool) func(string) error {
+		return func(s string) error {
+			ip, err := netip.ParseAddr(s)
+			if err != nil || ip.Unmap().Is4() != four {
+				return fmt.Errorf("%q is not an address of the family", s)
+			}
+			o.ips = append(o.ips, ip.Unmap())
+			return nil
+		}
+	}
+	each(fs, "ip", "", "Specify a static IPv4 address for the container", address(true))
+	each(fs, "ip6", "", "Specify a static IPv6 address for the container", address(false))
+	fs.StringVar(&o.mac, "mac-address", "", "Container MAC address (e.g. 92:d0:c6:0a:29:33)")
+	fs.StringSliceVar(&o.aliases, "network-alias", nil, "Add network-scoped alias for the container")
 	eachInList(fs, "publish", "p", "Publish a container's port, or a range of ports, to the host: [[IP:][HOST]:]CONTAINER[/PROTOCOL]", func(s string) error {
 		ports, err := specgen.ParsePorts([]string{s})
 		n.Ports = append(n.Ports, ports...)

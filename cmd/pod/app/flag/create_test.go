@@ -146,7 +146,11 @@ func TestCreateRefuses(t *testing.T) {
 		want string
 	}{
 		"no image":           {nil, "requires at least 1 arg"},
-		"two networks":       {[]string{"--network", "a", "--network", "b", "i"}, "not supported yet"},
+		"two modes":          {[]string{"--network", "a", "--network", "host", "i"}, "cannot set multiple networks"},
+		"address and modes":  {[]string{"--ip", "10.0.0.1", "i"}, "can only be used with Bridge mode"},
+		"address of two":     {[]string{"--ip", "10.0.0.1", "--network", "a", "--network", "b", "i"}, "single network"},
+		"address family":     {[]string{"--ip6", "10.0.0.1", "--network", "a", "i"}, "not an address of the family"},
+		"network option":     {[]string{"--network", "a:x=y", "i"}, "unknown option x"},
 		"platform and arch":  {[]string{"--platform", "linux/arm64", "--arch", "arm64", "i"}, "--platform option can not"},
 		"variant alone":      {[]string{"--variant", "v8", "i"}, "needs --arch"},
 		"pull policy":        {[]string{"--pull", "maybe", "i"}, "not always, missing, never or newer"},
@@ -171,7 +175,7 @@ func TestCreateRefuses(t *testing.T) {
 }
 
 func TestUnsupported(t *testing.T) {
-	for _, args := range [][]string{{"--ip", "10.0.0.1", "i"}, {"--ip=10.0.0.1", "i"}, {"--init-ctr", "i"}, {"--pod"}} {
+	for _, args := range [][]string{{"--init-ctr", "i"}, {"--init-ctr=x", "i"}, {"--pod"}} {
 		_, _, _, err := parse(t, args...)
 		name, _, _ := strings.Cut(args[0], "=")
 		var unsupported *UnsupportedError

@@ -34,6 +34,9 @@ func (o *CreateOptions) Finish(c *specgen.Container, args []string, host Host) e
 		c.Process.Command = slices.Clone(args[1:])
 	}
 	o.pointers(c)
+	if err := c.Network.SetSingle(o.ips, o.mac, o.aliases); err != nil {
+		return err
+	}
 	if err := o.health.Finish(&c.Health); err != nil {
 		return err
 	}
