@@ -62,7 +62,18 @@ func (s *Store) Remove(ctx context.Context, names []string, opts RemoveOptions) 
 			errs = append(errs, s.explainRemove(ctx, name, err))
 		}
 	}
-	return removed, errs
+	return removed, s.dropMapped(ctx, removed, errs)
+}
+
+// dropMapped removes the copies for other ids of the layers of images that went.
+func (s *Store) dropMapped(ctx context.Context, removed []Removed, errs []error) []error {
+	if !slices.ContainsFunc(removed, func(r Removed) bool { return r.Deleted }) {
+		return errs
+	}
+	if err := s.storage.DropMapped(ctx, s.bringing); err != nil {
+		errs = append(errs, explain("remove", err))
+	}
+	return errs
 }
 
 // RemoveUnused removes an image by its name, or by its id if it has none; one that
@@ -100,7 +111,7 @@ func (s *Store) removeAll(ctx context.Context, lib *library, opts RemoveOptions)
 			removed = append(removed, reports(got)...)
 		}
 		if len(errs) == 0 || !progress {
-			return removed, realErrors(errs)
+			return removed, s.dropMapped(ctx, removed, realErrors(errs))
 		}
 	}
 }

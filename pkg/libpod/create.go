@@ -241,6 +241,10 @@ func (e *Engine) makeRoot(ctx context.Context, c *state.Container, maps idMaps, 
 			return err
 		}
 	}
+	maps, drop, err := e.mapImage(ctx, store, c, maps)
+	if err != nil {
+		return err
+	}
 	err = step.Do(ctx, "storage.create", func() error {
 		opts := storage.ContainerOptions{
 			ID: c.ID, ImageID: img.ID, ImageName: img.Name, Name: c.Name, Created: c.Created, Volatile: c.Volatile, RunDir: e.paths.run,
@@ -248,7 +252,7 @@ func (e *Engine) makeRoot(ctx context.Context, c *state.Container, maps idMaps, 
 		}
 		return e.whileNamed(ctx, store, c.Name, func() error { return store.CreateContainer(ctx, opts) })
 	})
-	if err != nil {
+	if err := errors.Join(err, drop()); err != nil {
 		return err
 	}
 	if len(c.Spec.Secrets) > 0 {

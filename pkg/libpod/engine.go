@@ -44,6 +44,9 @@ type Options struct {
 	Stdio [3]*os.File
 	// Warn shows the user one line.
 	Warn func(string)
+	// Tell shows what takes long. A passing text is for a terminal, and gives way to
+	// the next one.
+	Tell func(text string, passing bool)
 	// The rest comes from global flags; empty means as configured.
 	Runtime       string
 	RuntimeFlags  []string

@@ -53,7 +53,27 @@ func (s *Store) DropBrought(ctx context.Context, own *Bringing) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	left, err := s.broughtLeft()
+	if err := s.sweepMapping(); err != nil {
+		return 0, err
+	}
+	return s.dropLeft(BroughtFlag, own)
+}
+
+// DropMapped removes the copies that MapImage made of layers for images that are
+// gone, as DropBrought does.
+func (s *Store) DropMapped(ctx context.Context, own *Bringing) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.sweepMapping(); err != nil {
+		return err
+	}
+	_, err := s.dropLeft(mappedFlag, own)
+	return err
+}
+
+func (s *Store) dropLeft(flag string, own *Bringing) (int, error) {
+	left, err := s.broughtLeft(flag)
 	if err != nil || len(left) == 0 {
 		return 0, err
 	}
@@ -74,7 +94,7 @@ func (s *Store) DropBrought(ctx context.Context, own *Bringing) (int, error) {
 		return 0, fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
 	// Once more: an image may have come to be meanwhile.
-	if left, err = s.broughtLeft(); err != nil {
+	if left, err = s.broughtLeft(flag); err != nil {
 		return 0, err
 	}
 	for n, id := range left {
@@ -85,9 +105,9 @@ func (s *Store) DropBrought(ctx context.Context, own *Bringing) (int, error) {
 	return len(left), nil
 }
 
-// broughtLeft lists such layers, those above first. The layers are read before
-// what uses them: see OrphanLayers.
-func (s *Store) broughtLeft() ([]string, error) {
+// broughtLeft lists layers with a flag that nothing needs, those above first. The
+// layers are read before what uses them: see OrphanLayers.
+func (s *Store) broughtLeft(flag string) ([]string, error) {
 	layers, err := s.store.Layers()
 	if err != nil {
 		return nil, fmt.Errorf("list layers: %w", err)
@@ -99,7 +119,7 @@ func (s *Store) broughtLeft() ([]string, error) {
 	for i := range layers {
 		parent[layers[i].ID] = layers[i].Parent
 		children[layers[i].Parent]++
-		if _, ok := layers[i].Flags[BroughtFlag]; ok && !layers[i].ReadOnly {
+		if _, ok := layers[i].Flags[flag]; ok && !layers[i].ReadOnly {
 			flagged[layers[i].ID], marked = true, true
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"go.podman.io/common/pkg/config"
+	"golang.org/x/term"
 
 	"github.com/rootless-pod/pod/internal/reserve"
 	"github.com/rootless-pod/pod/pkg/events"
@@ -262,7 +263,7 @@ func (a *App) Engine(ctx context.Context) (*libpod.Engine, error) {
 			Session: a.session, Config: conf, GraphRoot: paths.Root, RunRoot: paths.RunRoot,
 			Storage: func() (*storage.Store, error) { return a.Storage(ctx) },
 			Images:  func() (*image.Store, error) { return a.Images(ctx) },
-			Events:  log, Self: self, Warn: func(s string) { a.Warn("%s", s) },
+			Events:  log, Self: self, Warn: func(s string) { a.Warn("%s", s) }, Tell: a.Tell,
 			Stdio:   [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
 			Runtime: a.Global.Runtime, RuntimeFlags: a.Global.RuntimeFlags, Conmon: a.Global.Conmon,
 			CgroupManager: a.Global.CgroupManager, VolumePath: a.Global.VolumePath, NotifySocket: os.Getenv("NOTIFY_SOCKET"),
@@ -371,6 +372,18 @@ func (a *App) Warn(format string, args ...any) {
 		return
 	}
 	fmt.Fprintf(a.LogErr, "WARN "+format+"\n", args...)
+}
+
+// Tell prints what takes long to standard error. A passing text is replaced by the
+// next one, on a terminal; elsewhere it is left out.
+func (a *App) Tell(text string, passing bool) {
+	if !passing {
+		fmt.Fprintln(a.LogErr, text)
+		return
+	}
+	if f, ok := a.LogErr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		fmt.Fprint(a.LogErr, "\r\x1b[K"+text)
+	}
 }
 
 // Close closes what was opened, last first.
