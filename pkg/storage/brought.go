@@ -53,10 +53,8 @@ func (s *Store) DropBrought(ctx context.Context, own *Bringing) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	if err := s.sweepMapping(); err != nil {
-		return 0, err
-	}
-	return s.dropLeft(BroughtFlag, own)
+	n, err := s.dropLeft(BroughtFlag, own)
+	return n, errors.Join(err, s.sweepMapping())
 }
 
 // DropMapped removes the copies that MapImage made of layers for images that are
@@ -65,11 +63,8 @@ func (s *Store) DropMapped(ctx context.Context, own *Bringing) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := s.sweepMapping(); err != nil {
-		return err
-	}
 	_, err := s.dropLeft(mappedFlag, own)
-	return err
+	return errors.Join(err, s.sweepMapping())
 }
 
 func (s *Store) dropLeft(flag string, own *Bringing) (int, error) {

@@ -176,7 +176,7 @@ func (m *mapping) make(ctx context.Context, i int, id, parent string) error {
 	}
 	defer place.unlock()
 	if _, err := m.store.store.Layer(id); err == nil {
-		return nil
+		return place.clearTree()
 	}
 	if err := place.clear(); err != nil {
 		return err
