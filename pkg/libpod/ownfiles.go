@@ -10,12 +10,12 @@ import (
 	"strings"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
-	"go.podman.io/common/pkg/secrets"
 
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/accounts"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/ownmount"
+	"github.com/rootless-pod/pod/pkg/secret"
 	"github.com/rootless-pod/pod/pkg/specgen"
 )
 
@@ -33,23 +33,18 @@ func (e *Engine) ownMounts(id string) ownmount.Dir {
 	return ownmount.Dir(filepath.Join(e.paths.container(id), "m"))
 }
 
-// secretStore is the field's, so secrets made by others are there too.
-func (e *Engine) secretStore() (*secrets.SecretsManager, error) {
-	manager, err := secrets.NewManager(filepath.Join(e.GraphRoot, "secrets"))
-	if err != nil {
-		return nil, fmt.Errorf("open the store of secrets: %w", err)
-	}
-	return manager, nil
+// Secrets opens the store of the user's secrets.
+func (e *Engine) Secrets() (*secret.Store, error) {
+	return secret.Open(e.GraphRoot, e.Config.Secrets)
 }
 
 // SecretData returns the content of a secret.
 func (e *Engine) SecretData(name string) ([]byte, error) {
-	manager, err := e.secretStore()
+	store, err := e.Secrets()
 	if err != nil {
 		return nil, err
 	}
-	_, data, err := manager.LookupSecretData(name)
-	return data, err
+	return store.Data(name)
 }
 
 // findSecrets checks that all secrets exist, and notes which they are.
@@ -57,15 +52,15 @@ func (e *Engine) findSecrets(spec *specgen.Container) error {
 	if len(spec.Secrets) == 0 {
 		return nil
 	}
-	manager, err := e.secretStore()
+	store, err := e.Secrets()
 	if err != nil {
 		return err
 	}
 	for i := range spec.Secrets {
 		s := &spec.Secrets[i]
-		found, err := manager.Lookup(s.Name)
+		found, err := store.Lookup(s.Name)
 		if err != nil {
-			return fmt.Errorf("%w: make it first (podman secret create %s FILE)", err, s.Name)
+			return fmt.Errorf("%w: make it first (pod secret create %s FILE)", err, s.Name)
 		}
 		s.ID = found.ID
 		if s.Target == "" {

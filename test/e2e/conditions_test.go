@@ -87,6 +87,7 @@ func conditions() map[string]func() string {
 		},
 		"catatonit": program("catatonit"),
 		"strace":    program("strace"),
+		"gpg":       program("gpg"),
 		"criu":      program("criu"),
 	}
 }

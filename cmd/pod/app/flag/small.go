@@ -93,3 +93,16 @@ func PruneFilters(filters []string) (rest []string, unusedFor *time.Duration, er
 	}
 	return rest, unusedFor, nil
 }
+
+// KeyValues reads words of the form KEY[=VALUE].
+func KeyValues(flag string, words []string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, word := range words {
+		key, value, _ := strings.Cut(word, "=")
+		if key == "" {
+			return nil, fmt.Errorf("--%s %q: it is KEY=VALUE", flag, word)
+		}
+		out[key] = value
+	}
+	return out, nil
+}

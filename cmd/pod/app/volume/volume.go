@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/cmd/pod/app/flag"
 	"github.com/rootless-pod/pod/pkg/libpod"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 )
@@ -87,19 +88,6 @@ func runReload(ctx context.Context, a *cli.App) error {
 	return err
 }
 
-// keyValues reads words of the form KEY[=VALUE].
-func keyValues(flag string, words []string) (map[string]string, error) {
-	out := map[string]string{}
-	for _, word := range words {
-		key, value, _ := strings.Cut(word, "=")
-		if key == "" {
-			return nil, fmt.Errorf("--%s %q: it is KEY=VALUE", flag, word)
-		}
-		out[key] = value
-	}
-	return out, nil
-}
-
 func newCreate(a *cli.App) *cobra.Command {
 	var opts libpod.VolumeOptions
 	var labels, options []string
@@ -128,10 +116,10 @@ func newCreate(a *cli.App) *cobra.Command {
 			opts.Name = args[0]
 		}
 		var err error
-		if opts.Labels, err = keyValues("label", labels); err != nil {
+		if opts.Labels, err = flag.KeyValues("label", labels); err != nil {
 			return err
 		}
-		if opts.Options, err = keyValues("opt", options); err != nil {
+		if opts.Options, err = flag.KeyValues("opt", options); err != nil {
 			return err
 		}
 		if fs.Changed("uid") {
