@@ -77,7 +77,7 @@ func match(e *Event, key, value string) bool {
 	case "volume":
 		return e.Type == Volume && e.Name == value
 	case "pod":
-		return named(Pod) || e.PodID != "" && value != "" && strings.HasPrefix(e.PodID, value)
+		return named(Pod)
 	case "type":
 		return string(e.Type) == value
 	case "event":

@@ -133,6 +133,12 @@ func (e *Engine) cgroupsPath(c *state.Container) string {
 	switch {
 	case c.Spec.Resources.Cgroups == cgroupsSplit:
 		return filepath.Join(plan.own, payloadPrefix+c.ID)
+	case inPodCgroup(c):
+		parent := e.podCgroup(c.Spec.Pod, &c.Spec.Resources)
+		if parent == "" {
+			return ""
+		}
+		return filepath.Join(parent, "pod-"+c.ID)
 	case plan.manager == "" || c.Spec.Resources.Cgroups == cgroupsDisabled:
 		return ""
 	case plan.manager == "systemd" && c.Spec.Resources.Cgroups == cgroupsNoConmon:

@@ -106,7 +106,7 @@ func (e *Engine) hollow(ctx context.Context, store *storage.Store) (found []stor
 		return nil, err
 	}
 	for _, c := range all {
-		if c.Spec.Rootfs != "" {
+		if !c.Spec.Layered() {
 			continue
 		}
 		err := e.idle(c.ID, func() error {

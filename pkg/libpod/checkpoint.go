@@ -90,7 +90,7 @@ func (e *Engine) Checkpoint(ctx context.Context, nameOrID string, opts Checkpoin
 	if c.Spec.Remove && opts.Export == "" && !opts.LeaveRunning {
 		return nil, fmt.Errorf("cannot checkpoint container %s, which is removed when it ends (--rm): write an archive with --export", c.Name)
 	}
-	if c.Spec.Rootfs != "" && opts.Export != "" {
+	if !c.Spec.Layered() && opts.Export != "" {
 		return nil, fmt.Errorf("cannot export a checkpoint of container %s: it runs on a directory, not on an image", c.Name)
 	}
 	if err := checkCompress(opts.Compress); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/ociruntime"
 	"github.com/rootless-pod/pod/pkg/ownmount"
+	"github.com/rootless-pod/pod/pkg/specgen"
 )
 
 // Cleanup is what conmon's exit command does: it records the end of a container
@@ -75,14 +76,24 @@ func (e *Engine) finish(ctx context.Context, c *state.Container) error {
 		if err == nil && c.Spec.RemoveImage {
 			e.removeImage(ctx, c)
 		}
-		return err
+		return errors.Join(err, e.leavePod(ctx, c))
 	}
 	e.planRestart(ctx, c)
 	if err := step.Do(ctx, "state.finish", func() error { return e.state.Finish(ctx, c.ID, *x) }); err != nil {
 		return err
 	}
 	e.event(ctx, events.Cleanup, c)
-	return nil
+	return e.leavePod(ctx, c)
+}
+
+// leavePod ends the pod of a container that has ended, if that is the pod's policy.
+// The lock of the container is held while that of the infra container is taken,
+// never the other way round.
+func (e *Engine) leavePod(ctx context.Context, c *state.Container) error {
+	if c.Spec.Pod == "" || c.Spec.IsInfra || c.Spec.InitCtr != "" {
+		return nil
+	}
+	return e.exitPolicy(ctx, c.Spec.Pod)
 }
 
 // tearDown removes what a run made, as far as it is there: runtime, network,
@@ -90,6 +101,9 @@ func (e *Engine) finish(ctx context.Context, c *state.Container) error {
 func (e *Engine) tearDown(ctx context.Context, c *state.Container) error {
 	errs := []error{e.endHealth(ctx, c)}
 	errs = append(errs, step.Do(ctx, "runtime.delete", func() error { return e.deleteProcess(ctx, c) }))
+	if c.Spec.IsInfra && inPodCgroup(c) {
+		e.dropPodCgroup(&state.Pod{ID: c.Spec.Pod, Spec: specgen.Pod{Resources: specgen.Resources{CgroupParent: c.Spec.Resources.CgroupParent}}})
+	}
 	if c.Run != nil && len(c.Run.Poststop) > 0 {
 		_ = step.Do(ctx, "hooks.poststop", func() error { e.runPoststop(ctx, c); return nil })
 	}
@@ -103,7 +117,7 @@ func (e *Engine) tearDown(ctx context.Context, c *state.Container) error {
 	if usesVolumes(c) {
 		errs = append(errs, e.releaseVolumes(ctx, c))
 	}
-	if c.Spec.Rootfs == "" {
+	if c.Spec.Layered() {
 		errs = append(errs, step.Do(ctx, "storage.unmount", func() error {
 			store, err := e.Storage()
 			if err != nil {
@@ -187,7 +201,7 @@ func (e *Engine) destroy(ctx context.Context, c *state.Container, volumes bool) 
 		return err
 	}
 	if err := step.Do(ctx, "storage.delete", func() error {
-		if c.Spec.Rootfs != "" {
+		if !c.Spec.Layered() {
 			return nil
 		}
 		store, err := e.Storage()
@@ -207,7 +221,11 @@ func (e *Engine) destroy(ctx context.Context, c *state.Container, volumes bool) 
 		}
 	}
 	e.markUsed(c, until)
-	if err := step.Do(ctx, "state.remove", func() error { return e.state.Remove(ctx, c.ID) }); err != nil {
+	remove := func() error { return e.state.Remove(ctx, c.ID) }
+	if c.Spec.IsInfra {
+		remove = func() error { return e.removeInfra(ctx, c) }
+	}
+	if err := step.Do(ctx, "state.remove", remove); err != nil {
 		return err
 	}
 	e.event(ctx, "remove", c)

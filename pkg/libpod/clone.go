@@ -18,6 +18,8 @@ type CloneOptions struct {
 	Name string
 	// Image, as the user named it; empty is the original's.
 	Image string
+	// Pod is the pod of the clone; empty is the original's.
+	Pod string
 	// Resources over those of the original.
 	Resources specgen.Resources
 	// CreateCommand is the command line that made the clone.
@@ -35,6 +37,17 @@ func (e *Engine) CloneSource(ctx context.Context, nameOrID string, opts CloneOpt
 	if err != nil {
 		return nil, nil, err
 	}
+	if c.Spec.IsInfra {
+		return nil, nil, fmt.Errorf("container %s is the infra container of a pod: clone the pod with pod pod clone %s", c.Name, short(c.Spec.Pod))
+	}
+	pod := spec.Pod
+	if opts.Pod != "" {
+		pod = opts.Pod
+	}
+	if err := e.outOfPod(ctx, spec); err != nil {
+		return nil, nil, err
+	}
+	spec.Pod = pod
 	spec.Name, spec.CreateCommand = opts.Name, opts.CreateCommand
 	if spec.Name == "" {
 		if spec.Name, err = e.CloneName(ctx, c.Name); err != nil {
@@ -52,7 +65,7 @@ func (e *Engine) CloneSource(ctx context.Context, nameOrID string, opts CloneOpt
 	}
 	spec.Resources.Merge(opts.Resources)
 	if opts.Image != "" {
-		if c.Spec.Rootfs != "" {
+		if !c.Spec.Layered() {
 			return nil, nil, fmt.Errorf("container %s runs on a directory: it has no image to replace", c.Name)
 		}
 		spec.Image = opts.Image

@@ -75,8 +75,8 @@ func (e *Engine) Commit(ctx context.Context, nameOrID string, opts CommitOptions
 // describeCommit checks what is asked and makes the configuration of the image.
 // It changes nothing.
 func (e *Engine) describeCommit(ctx context.Context, c *state.Container, opts CommitOptions) (*image.CommitOptions, error) {
-	if c.Spec.Rootfs != "" {
-		return nil, fmt.Errorf("cannot commit container %s, it runs on the directory %s: use `pod export` and `pod import`", c.Name, c.Spec.Rootfs)
+	if !c.Spec.Layered() {
+		return nil, fmt.Errorf("cannot commit container %s, it runs on the directory %s: use `pod export` and `pod import`", c.Name, e.rootfsOf(c))
 	}
 	switch status := e.status(c); status {
 	case StatusCreating, StatusRemoving:

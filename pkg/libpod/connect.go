@@ -78,7 +78,7 @@ func (e *Engine) connectRunning(ctx context.Context, c *state.Container, a specg
 		taken = append(taken, "lo") // it goes on if this fails
 	}
 	joined, err := e.networks().Connect(ctx, bridge.Container{
-		ID: c.ID, Name: c.Name, Hostname: e.hostname(c), NetNS: result.NetNS,
+		ID: c.ID, Name: e.networkName(ctx, c), Hostname: e.hostname(c), NetNS: result.NetNS,
 		Attachments: []specgen.Attachment{a}, Taken: taken, DNS: c.Spec.Network.DNS, Ports: result.Ports,
 	})
 	if err != nil {
@@ -105,7 +105,7 @@ func (e *Engine) recordNetwork(ctx context.Context, c *state.Container, result *
 	if err := step.Do(ctx, "state.network", func() error { return e.state.SetRun(ctx, c.ID, c.Run) }); err != nil {
 		return err
 	}
-	return e.writeNetFiles(c, &launch{dir: e.paths.container(c.ID), root: fmt.Sprintf("/proc/%d/root", c.Run.Init.PID)}, result)
+	return e.writeNetFiles(ctx, c, &launch{dir: e.paths.container(c.ID), root: fmt.Sprintf("/proc/%d/root", c.Run.Init.PID)}, result)
 }
 
 // Disconnect takes a container off a network, at once if it runs.

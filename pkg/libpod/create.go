@@ -36,6 +36,9 @@ func (e *Engine) Create(ctx context.Context, spec *specgen.Container, img specge
 // its run in PhaseCreating. makeRoot does the rest: a run has other things to
 // set going before.
 func (e *Engine) record(ctx context.Context, spec *specgen.Container, img specgen.ImageConfig) (c *state.Container, lock *state.Lock, makeRoot rootMaker, err error) {
+	if err := e.joinPod(ctx, spec); err != nil {
+		return nil, nil, nil, err
+	}
 	if err := e.fixNeeds(ctx, spec); err != nil {
 		return nil, nil, nil, err
 	}

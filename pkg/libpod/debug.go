@@ -154,6 +154,9 @@ func (e *Engine) overlays(ctx context.Context, c *state.Container, maps idMaps) 
 				return nil, err
 			}
 			o.Container, o.Dir = target.ID, target.Spec.Rootfs
+			if target.Spec.Pause() {
+				o.Dir = e.pauseRoot(target.ID)
+			}
 		}
 		uid, err := filecopy.Outer(maps.uid, 0)
 		if err != nil {

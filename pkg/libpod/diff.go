@@ -101,8 +101,8 @@ func (e *Engine) containerLayer(ctx context.Context, name string) (string, map[s
 	id := name
 	c, err := e.state.Lookup(ctx, name)
 	switch {
-	case err == nil && c.Spec.Rootfs != "":
-		return "", nil, fmt.Errorf("container %s runs on the directory %s, which has no image below: compare it with diff(1)", c.Name, c.Spec.Rootfs)
+	case err == nil && !c.Spec.Layered():
+		return "", nil, fmt.Errorf("container %s runs on the directory %s, which has no image below: compare it with diff(1)", c.Name, e.rootfsOf(c))
 	case err == nil:
 		id = c.ID
 	case !isAbsent(err):

@@ -29,7 +29,7 @@ func (e *Engine) eventExit(ctx context.Context, c *state.Container) {
 func containerEvent(status events.Status, c *state.Container) events.Event {
 	return events.Event{
 		Type: events.Container, Status: status, ID: c.ID, Name: c.Name, Image: c.ImageName,
-		Attributes: c.Spec.Labels,
+		PodID: c.Spec.Pod, Attributes: c.Spec.Labels,
 	}
 }
 

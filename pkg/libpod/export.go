@@ -37,7 +37,7 @@ func (e *Engine) Export(ctx context.Context, nameOrID string, w io.Writer) error
 // withRoot runs work on the mounted root file system of a container, running or
 // not. The lock is held for the mount and the unmount only.
 func (e *Engine) withRoot(ctx context.Context, c *state.Container, work func(root string) error) (err error) {
-	if c.Spec.Rootfs != "" {
+	if !c.Spec.Layered() {
 		return work(e.rootfsOf(c))
 	}
 	store, err := e.Storage()

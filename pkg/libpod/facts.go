@@ -31,7 +31,13 @@ func (e *Engine) ociSpec(ctx context.Context, c *state.Container, l *launch) (*r
 	if err != nil {
 		return nil, err
 	}
-	spec, err := c.Spec.ToOCI(f)
+	description := &c.Spec
+	if description.Pause() {
+		bare := c.Spec
+		bare.Storage.Mounts = nil
+		description = &bare
+	}
+	spec, err := description.ToOCI(f)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +120,7 @@ func (e *Engine) facts(ctx context.Context, c *state.Container, l *launch) (spec
 		SingleID: e.Session.SingleID, OOMScoreAdj: oomScore(), NoMqueue: missing("/dev/mqueue"),
 	}
 	// A name that was asked for is tried all the same, and the refusal explained.
-	if s.Network.Hostname == "" && nested.HostnameRefused() {
+	if (s.Network.Hostname == "" || s.IsInfra) && nested.HostnameRefused() {
 		f.HostnameRefused = true
 		e.Warn("the container keeps the name of this one, in which pod is: its seccomp filter lets nobody set another; start that one with --security-opt seccomp=unconfined")
 	}

@@ -70,7 +70,7 @@ func (e *Engine) Inspect(ctx context.Context, nameOrID string, size bool) (*Insp
 		return nil, err
 	}
 	out := in.container()
-	if size && c.Spec.Rootfs == "" {
+	if size && c.Spec.Layered() {
 		list := []ListContainer{{ID: c.ID, ImageID: c.ImageID}}
 		if err := e.addSizes(ctx, list); err != nil {
 			return nil, err
@@ -172,7 +172,7 @@ func (e *Engine) gatherStorage(ctx context.Context, in *inspection) error {
 		return err
 	}
 	in.driver.Name, in.static = store.Driver(), store.ContainerDir(in.c.ID)
-	if in.c.Spec.Rootfs != "" {
+	if !in.c.Spec.Layered() {
 		return nil
 	}
 	data, err := store.DriverData(ctx, in.c.ID)
@@ -237,7 +237,7 @@ func (in *inspection) container() *InspectContainer {
 	command := commandLine(c)
 	out := &InspectContainer{
 		ID: c.ID, Created: c.Created, Args: []string{}, State: in.state(), Image: c.ImageID, ImageDigest: c.ImageDigest,
-		ImageName: c.ImageName, Rootfs: s.Rootfs, ResolvConfPath: in.files["resolv.conf"], HostnamePath: in.files["hostname"],
+		ImageName: c.ImageName, Rootfs: s.Rootfs, Pod: s.Pod, IsInfra: s.IsInfra, ResolvConfPath: in.files["resolv.conf"], HostnamePath: in.files["hostname"],
 		HostsPath: in.files["hosts"], StaticDir: in.static, OCIConfigPath: in.files["config.json"], OCIRuntime: in.runtime,
 		ConmonPidFile: s.ConmonPIDFile, PidFile: s.PIDFile, Name: c.Name, RestartCount: c.Restarts, Driver: in.driver.Name,
 		MountLabel: in.spec.Linux.MountLabel, ProcessLabel: in.spec.Process.SelinuxLabel,

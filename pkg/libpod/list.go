@@ -116,7 +116,7 @@ func (e *Engine) filter(ctx context.Context, key, value string) (predicate, erro
 	case "should-start-on-boot":
 		return byStartOnBoot(value)
 	case "pod":
-		return func(*state.Container) bool { return false }, nil // none is in a pod
+		return e.byPod(ctx, value)
 	case "health":
 		return func(c *state.Container) bool { return string(e.healthStatus(c)) == value }, nil
 	}

@@ -42,7 +42,7 @@ func (e *Engine) defaultLog(spec *specgen.Container) error {
 	if log.MaxFiles == 0 && (log.MaxSize > 0 || log.MaxAge > 0) {
 		log.MaxFiles = specgen.DefaultLogFiles
 	}
-	if log.Driver == "none" && spec.Restart != "" && spec.Restart != "no" && e.Warn != nil {
+	if log.Driver == "none" && !spec.Pause() && spec.Restart != "" && spec.Restart != "no" && e.Warn != nil {
 		e.Warn("--log-driver none keeps nothing: pod logs will not tell why the container was restarted")
 	}
 	return spec.CheckLog()

@@ -30,7 +30,7 @@ func (e *Engine) Mount(ctx context.Context, nameOrID string) (string, error) {
 		return "", err
 	}
 	defer e.unlock(lock)
-	if c.Spec.Rootfs != "" {
+	if !c.Spec.Layered() {
 		return e.rootfsOf(c), nil
 	}
 	store, err := e.Storage()
@@ -104,7 +104,7 @@ func (e *Engine) Mounts(ctx context.Context) ([]Mounted, error) {
 	}
 	var out []Mounted
 	for _, c := range all {
-		if c.Spec.Rootfs != "" {
+		if !c.Spec.Layered() {
 			continue
 		}
 		path, err := store.MountPoint(ctx, c.ID)

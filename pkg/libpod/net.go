@@ -18,10 +18,10 @@ import (
 func (e *Engine) networkRequest(ctx context.Context, c *state.Container) (network.Request, error) {
 	req := network.Request{
 		ID: c.ID, Spec: c.Spec.Network, Rootless: e.Session.Rootless, NetNSDir: e.paths.netns, RunDir: e.paths.net,
-		Helpers: e.netHelpers(), Name: c.Name, Hostname: e.hostname(c),
+		Helpers: e.netHelpers(), Hostname: e.hostname(c),
 	}
 	if c.Spec.Network.Mode == network.Bridge {
-		req.Bridge = e.networks()
+		req.Bridge, req.Name = e.networks(), e.networkName(ctx, c)
 	}
 	if mode, ok := strings.CutPrefix(c.Spec.Network.Mode, "container:"); ok {
 		target, err := e.running(ctx, mode, "join the network of")
@@ -78,7 +78,7 @@ func (e *Engine) finishNetwork(ctx context.Context, c *state.Container, l *launc
 	for _, w := range result.Warnings {
 		e.Warn(w)
 	}
-	return e.writeNetFiles(c, l, result)
+	return e.writeNetFiles(ctx, c, l, result)
 }
 
 // inheritNetwork takes over what is known of the namespace that is joined: its
@@ -116,8 +116,14 @@ func (e *Engine) writeFiles(ctx context.Context, c *state.Container, l *launch) 
 	n := &c.Spec.Network
 	files := map[string]string{}
 	if !n.NoHosts && !mounts(c, "/etc/hosts") {
-		files["hosts"] = ""
-		bind("hosts", "/etc/hosts")
+		if shared, ok := e.podHosts(ctx, c); ok {
+			l.binds = append(l.binds, rspec.Mount{
+				Destination: "/etc/hosts", Type: "bind", Source: shared, Options: []string{"bind", "rprivate", "nosuid", "nodev", "noexec"},
+			})
+		} else {
+			files["hosts"] = ""
+			bind("hosts", "/etc/hosts")
+		}
 	}
 	if (len(n.DNS) != 1 || n.DNS[0] != "none") && !mounts(c, "/etc/resolv.conf") {
 		files["resolv.conf"] = ""
@@ -182,9 +188,13 @@ func containerEnv(c *state.Container, rootless bool) string {
 }
 
 // writeNetFiles fills hosts and resolv.conf.
-func (e *Engine) writeNetFiles(c *state.Container, l *launch, result *network.Result) error {
+func (e *Engine) writeNetFiles(ctx context.Context, c *state.Container, l *launch, result *network.Result) error {
 	n := &c.Spec.Network
-	if !n.NoHosts && !mounts(c, "/etc/hosts") {
+	if shared, ok := e.podHosts(ctx, c); ok && !mounts(c, "/etc/hosts") {
+		if err := addPodHost(shared, c.Name); err != nil {
+			return err
+		}
+	} else if !n.NoHosts && !mounts(c, "/etc/hosts") {
 		hosts := network.Hosts{
 			Base: hostsBase(n.HostsFile, e.Config.Containers.BaseHostsFile), Rootfs: l.root, AddHosts: n.AddHosts,
 			Addresses: result.Addresses, Names: []string{e.hostname(c), c.Name}, HostAddress: result.HostAddress,

@@ -284,6 +284,9 @@ func (e *Engine) mountOne(ctx context.Context, c *state.Container, m specgen.Mou
 // mountRootfs makes the root file system of --rootfs: the directory itself, what
 // is thrown away over it, or it with other owners. Its place is mount 0.
 func (e *Engine) mountRootfs(ctx context.Context, c *state.Container) (string, error) {
+	if c.Spec.Pause() {
+		return e.makePauseRoot(c)
+	}
 	dir := e.ownMounts(c.ID)
 	switch c.Spec.RootfsOption {
 	case "":
@@ -312,6 +315,9 @@ func (e *Engine) mountRootfs(ctx context.Context, c *state.Container) (string, e
 
 // rootfsOf is where the root file system of --rootfs is: mounted, while it runs.
 func (e *Engine) rootfsOf(c *state.Container) string {
+	if c.Spec.Pause() {
+		return e.pauseRoot(c.ID)
+	}
 	if c.Spec.RootfsOption != "" {
 		if at := filepath.Join(string(e.ownMounts(c.ID)), "0"); !missing(at) {
 			return at

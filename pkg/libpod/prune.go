@@ -49,6 +49,9 @@ func (e *Engine) PruneContainers(ctx context.Context, filters []string) ([]Prune
 		default:
 			continue
 		}
+		if c.Spec.IsInfra {
+			continue // it goes with its pod
+		}
 		p := Pruned{ID: c.ID}
 		if store, err := e.Storage(); err == nil {
 			p.Size, _ = store.Size(ctx, c.ID)

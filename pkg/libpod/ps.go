@@ -134,6 +134,9 @@ func (e *Engine) Ps(ctx context.Context, o PsOptions) ([]ListContainer, error) {
 		}
 		list = append(list, e.listEntry(c, status, now))
 	}
+	if err := e.addPods(ctx, list, found); err != nil {
+		return nil, err
+	}
 	if o.Namespaces {
 		for i := range list {
 			list[i].Namespaces = namespacesOf(list[i].Pid)
@@ -192,7 +195,7 @@ func (e *Engine) listEntry(c *state.Container, status Status, now time.Time) Lis
 		CreatedAt: units.HumanDuration(max(now.Sub(c.Created), 0)) + " ago", Created: Timestamp{c.Created.Local()},
 		Image: c.ImageName, ImageID: c.ImageID, Labels: c.Spec.Labels, Names: []string{c.Name},
 		Mounts: make([]string, 0, len(c.Spec.Storage.Mounts)), Networks: networkNames(c),
-		Ports: publishedPorts(c), ExposedPorts: exposedPorts(c), Restarts: c.Restarts, State: status,
+		Pod: c.Spec.Pod, IsInfra: c.Spec.IsInfra, Ports: publishedPorts(c), ExposedPorts: exposedPorts(c), Restarts: c.Restarts, State: status,
 	}
 	if c.Spec.Rootfs != "" {
 		l.Image = c.Spec.Rootfs
@@ -347,6 +350,43 @@ func (e *Engine) addSizes(ctx context.Context, list []ListContainer) error {
 			return err
 		}
 		*l.Size = ListSize{RwSize: rw, RootFsSize: rw + images[l.ImageID]}
+	}
+	return nil
+}
+
+// addPods names the pods of containers, and shows the ports of the network that a
+// container shares. Nothing is asked if none is in a pod.
+func (e *Engine) addPods(ctx context.Context, list []ListContainer, found []*state.Container) error {
+	if !slices.ContainsFunc(list, func(l ListContainer) bool { return l.Pod != "" }) {
+		return nil
+	}
+	all, err := e.state.Pods(ctx)
+	if err != nil {
+		return err
+	}
+	names := make(map[string]string, len(all))
+	for _, p := range all {
+		names[p.ID] = p.Name
+	}
+	byID := make(map[string]*state.Container, len(found))
+	for _, c := range found {
+		byID[c.ID] = c
+	}
+	for i := range list {
+		l := &list[i]
+		l.PodName = names[l.Pod]
+		c := byID[l.ID]
+		if c == nil || l.Pod == "" || l.IsInfra {
+			continue
+		}
+		if infra, ok := strings.CutPrefix(c.Spec.Network.Mode, "container:"); ok {
+			if byID[infra] == nil {
+				if byID[infra], err = e.state.Get(ctx, infra); err != nil {
+					continue // the pod is on its way out
+				}
+			}
+			l.Ports = publishedPorts(byID[infra])
+		}
 	}
 	return nil
 }

@@ -30,6 +30,9 @@ func (e *Engine) Reconcile(ctx context.Context, force bool) error {
 			return err
 		}
 	}
+	if err := e.settlePods(ctx); err != nil {
+		return err
+	}
 	if err := e.dropStale(ctx); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package libpod
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 )
@@ -17,6 +18,8 @@ type RemoveOptions struct {
 	Needed bool
 	// Timeout in seconds of that stop; nil is the container's own.
 	Timeout *uint
+	// infra removes the infra container of a pod, and so the pod.
+	infra bool
 }
 
 // Remove removes a container. It needs room on the disk for a moment; on a full
@@ -49,6 +52,9 @@ func (e *Engine) remove(ctx context.Context, nameOrID string, opts RemoveOptions
 		return nil, err
 	}
 	c = settled
+	if c.Spec.IsInfra && !opts.infra {
+		return nil, fmt.Errorf("container %s is the infra container of pod %s and cannot be removed without removing the pod: use pod pod rm", c.ID, c.Spec.Pod)
+	}
 	if !opts.Needed {
 		if err := e.checkUnneeded(ctx, c); err != nil {
 			return nil, err

@@ -17,6 +17,7 @@ import (
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/ociruntime"
 	"github.com/rootless-pod/pod/pkg/rootless"
+	"github.com/rootless-pod/pod/pkg/specgen"
 )
 
 // With systemd the containers of a user live below the delegated scope of his
@@ -64,8 +65,10 @@ func userManagerCgroup(uid int) string {
 }
 
 // scopeSlice is the slice of a container's scope.
-func (e *Engine) scopeSlice(c *state.Container) string {
-	switch parent := c.Spec.Resources.CgroupParent; {
+func (e *Engine) scopeSlice(c *state.Container) string { return e.sliceOf(&c.Spec.Resources) }
+
+func (e *Engine) sliceOf(r *specgen.Resources) string {
+	switch parent := r.CgroupParent; {
 	case parent != "":
 		return filepath.Base(parent)
 	case e.Session.Rootless:
@@ -77,7 +80,7 @@ func (e *Engine) scopeSlice(c *state.Container) string {
 // shared is the cgroup below which a container's is, if it shares a scope.
 func (e *Engine) shared(c *state.Container) string {
 	r := &c.Spec.Resources
-	if r.CgroupParent != "" || r.Cgroups == cgroupsSplit || r.Cgroups == cgroupsNoConmon {
+	if r.CgroupParent != "" || r.Cgroups == cgroupsSplit || r.Cgroups == cgroupsNoConmon && !inPodCgroup(c) {
 		return ""
 	}
 	return e.cgroupPlan().shared
@@ -107,7 +110,7 @@ func (e *Engine) conmonPlace(c *state.Container) func(ctx context.Context, pid i
 		return func(ctx context.Context, pid int) error {
 			return step.Do(ctx, "scope", func() error { return e.splitCgroup(pid) })
 		}
-	case e.cgroupPlan().manager != "systemd" || c.Spec.Resources.Cgroups == cgroupsDisabled || c.Spec.Resources.Cgroups == cgroupsNoConmon:
+	case e.cgroupPlan().manager != "systemd" || c.Spec.Resources.Cgroups == cgroupsDisabled || c.Spec.Resources.Cgroups == cgroupsNoConmon && !inPodCgroup(c):
 		return nil
 	}
 	if e.staysInUnit(c) {
@@ -135,11 +138,14 @@ func (e *Engine) staysInUnit(c *state.Container) bool {
 // execPlace returns what puts the conmon of an exec session beside that of the
 // container; nil if it can reach the container's cgroup from here.
 func (e *Engine) execPlace(c *state.Container) func(ctx context.Context, pid int) error {
-	noConmon := c.Spec.Resources.Cgroups == cgroupsNoConmon
+	noConmon := c.Spec.Resources.Cgroups == cgroupsNoConmon && !inPodCgroup(c)
 	if (e.conmonPlace(c) == nil && !noConmon) || e.cgroupPlan().manager != "systemd" || !e.Session.Rootless || !e.inUserManager(c.Run.Cgroup) || e.inUserManager(e.cgroupPlan().own) {
 		return nil
 	}
 	home := filepath.Dir(c.Run.Cgroup)
+	if inPodCgroup(c) {
+		home = filepath.Dir(home)
+	}
 	if shared := e.cgroupPlan().shared; noConmon && shared != "" {
 		home = shared // the runtime's scope holds nothing of ours
 	}
@@ -182,7 +188,7 @@ func (e *Engine) managerOf(c *state.Container) string {
 	switch plan := e.cgroupPlan(); {
 	case c.Spec.Resources.Cgroups == cgroupsSplit:
 		return ociruntime.CgroupFS
-	case c.Spec.Resources.Cgroups == cgroupsNoConmon && plan.manager == "systemd":
+	case c.Spec.Resources.Cgroups == cgroupsNoConmon && plan.manager == "systemd" && !inPodCgroup(c):
 		return ociruntime.CgroupSystemd
 	default:
 		return plan.runtimeManager()
@@ -255,8 +261,11 @@ func (e *Engine) systemd(ctx context.Context) (*scope.Conn, error) {
 
 // place makes the scope of a container around its conmon.
 func (e *Engine) place(ctx context.Context, c *state.Container, pid int) error {
-	slice := e.scopeSlice(c)
-	want := e.scopeCgroup(c.ID, slice)
+	slice, id, what := e.scopeSlice(c), c.ID, "container "+c.Name
+	if inPodCgroup(c) {
+		id, what = c.Spec.Pod, "pod "+short(c.Spec.Pod)
+	}
+	want := e.scopeCgroup(id, slice)
 	if !strings.HasPrefix(processCgroup(pid), want) {
 		conn, err := e.systemd(ctx)
 		if err != nil {
@@ -264,7 +273,7 @@ func (e *Engine) place(ctx context.Context, c *state.Container, pid int) error {
 		}
 		defer func() { _ = conn.Close() }()
 		if err := startScope(ctx, conn, scope.Unit{
-			Name: scopeName(c.ID), Description: "pod container " + c.Name, Slice: slice, PID: pid, Delegate: true,
+			Name: scopeName(id), Description: "pod " + what, Slice: slice, PID: pid, Delegate: true,
 		}); err != nil {
 			return err
 		}

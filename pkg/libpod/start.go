@@ -212,6 +212,11 @@ func (e *Engine) spawn(ctx context.Context, c *state.Container, l *launch) error
 					return err
 				}
 			}
+			if inPodCgroup(c) {
+				if err := e.makePodCgroup(ctx, c); err != nil {
+					return err
+				}
+			}
 			return <-l.bundle
 		},
 	}
@@ -230,7 +235,7 @@ func (e *Engine) assemble(ctx context.Context, c *state.Container, l *launch) er
 		return err
 	}
 	err = step.Do(ctx, "storage.mount", func() error {
-		if c.Spec.Rootfs != "" {
+		if !c.Spec.Layered() {
 			l.root, err = e.mountRootfs(ctx, c)
 			return err
 		}
@@ -245,7 +250,7 @@ func (e *Engine) assemble(ctx context.Context, c *state.Container, l *launch) er
 			return err
 		}
 	}
-	if len(c.Spec.Storage.Mounts) > 0 {
+	if len(c.Spec.Storage.Mounts) > 0 && !c.Spec.Pause() { // which are for the others of its pod
 		if err := step.Do(ctx, "volumes.fill", func() error { l.volumeFlags, err = e.prepareVolumes(ctx, c, l.root); return err }); err != nil {
 			return err
 		}

@@ -83,6 +83,9 @@ func (e *Engine) userMaps(ctx context.Context, c *specgen.Container) (idMaps, er
 		if err != nil {
 			return idMaps{}, err
 		}
+		if other.Spec.IsInfra && c.Process.User == "" && c.Pod == other.Spec.Pod {
+			c.Process.User = other.Spec.Process.User // that of keep-id
+		}
 		return e.mapsOf(ctx, other)
 	case mode.Path != "":
 		return pathMaps(mode.Path), nil

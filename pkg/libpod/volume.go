@@ -375,5 +375,5 @@ func (e *Engine) dropAnonymous(ctx context.Context, owner, name string) error {
 
 // usesVolumes says whether a container has volumes.
 func usesVolumes(c *state.Container) bool {
-	return slices.ContainsFunc(c.Spec.Storage.Mounts, func(m specgen.Mount) bool { return m.Type == "volume" })
+	return !c.Spec.Pause() && slices.ContainsFunc(c.Spec.Storage.Mounts, func(m specgen.Mount) bool { return m.Type == "volume" })
 }

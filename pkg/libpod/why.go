@@ -110,7 +110,7 @@ func (e *Engine) openForWhy(ctx context.Context, id string, c **state.Container)
 }
 
 func (e *Engine) mountForWhy(ctx context.Context, c *state.Container) (*os.File, func() error, error) {
-	if c.Spec.Rootfs != "" {
+	if !c.Spec.Layered() {
 		f, err := filecopy.OpenDir(e.rootfsOf(c))
 		if err != nil {
 			return nil, nil, err

@@ -246,6 +246,12 @@ func (p *Pod) Infra(id string) *Container {
 		c.Process.Entrypoint = []string{} // the image's is not asked
 	}
 	c.Health.Test = []string{"NONE"}
+	if c.Pause() { // it needs nothing, and prints nothing
+		files := false
+		c.Security.CapDrop, c.Security.NoNewPrivileges = []string{"ALL"}, true
+		c.Security.ReadOnly, c.Security.ReadOnlyTmpfs = true, &files
+		c.Log.Driver = "none"
+	}
 	return c
 }
 
@@ -278,6 +284,12 @@ func (p *Pod) Join(c *Container, infraID string, infra *Container) error {
 	}
 	if p.shares("uts") && c.Spaces.UTS == "" && c.Network.Hostname != "" {
 		return errors.New("invalid config provided: cannot set hostname when joining the pod UTS namespace: invalid configuration")
+	}
+	if p.shares("uts") && c.Spaces.UTS == "" {
+		c.Network.Hostname = infra.Network.Hostname
+		if infra.Spaces.UTS == "host" {
+			c.Spaces.UTS = "host"
+		}
 	}
 	for _, s := range []struct {
 		name string
@@ -370,5 +382,58 @@ func (p *Pod) joinSecurity(s *Security, infra *Container) {
 	}
 	if len(s.Label) == 0 {
 		s.Label = p.Security.Label
+	}
+}
+
+// Leave takes from a container what Join gave it, so that it can join another pod,
+// or this one again. What both the pod and the user asked for cannot be told
+// apart, and is the pod's.
+func (p *Pod) Leave(c *Container, infraID string, infra *Container) {
+	c.Pod, c.PodCgroup, c.IsInfra = "", false, false
+	if p.ParentCgroup() {
+		c.Resources.CgroupParent = ""
+	}
+	if c.Restart == p.Restart {
+		c.Restart, c.RestartRetries = "", 0
+	}
+	if infra == nil {
+		return
+	}
+	joined := "container:" + infraID
+	s, n := &c.Spaces, &c.Network
+	if s.UTS == joined || (s.UTS == "host" && infra.Spaces.UTS == "host" && p.shares("uts")) {
+		s.UTS, n.Hostname = "", ""
+	}
+	for _, mode := range []*string{&s.Cgroup, &s.IPC, &s.PID, &s.User} {
+		if *mode == joined {
+			*mode = ""
+		}
+	}
+	if n.Mode == joined {
+		n.Mode, n.AddHosts, n.DNS, n.DNSSearch, n.DNSOptions = "", nil, nil, nil, nil
+		n.NoHosts, n.NoHostname = n.NoHosts && !p.Network.NoHosts, n.NoHostname && !p.Network.NoHostname
+		if n.HostsFile == p.Network.HostsFile {
+			n.HostsFile = ""
+		}
+	}
+	c.Storage.Mounts = slices.DeleteFunc(c.Storage.Mounts, func(m Mount) bool {
+		return slices.ContainsFunc(infra.Storage.Mounts, func(of Mount) bool { return of.Destination == m.Destination && of.Source == m.Source })
+	})
+	p.leaveSecurity(&c.Security, infra)
+}
+
+func (p *Pod) leaveSecurity(s *Security, infra *Container) {
+	of := func(list []string) func(string) bool { return func(w string) bool { return slices.Contains(list, w) } }
+	s.Devices = slices.DeleteFunc(s.Devices, of(infra.Security.Devices))
+	s.CDI = slices.DeleteFunc(s.CDI, of(infra.Security.CDI))
+	s.NoNewPrivileges = s.NoNewPrivileges && !p.Security.NoNewPrivileges
+	if s.Seccomp == p.Security.Seccomp {
+		s.Seccomp = ""
+	}
+	if s.AppArmor == p.Security.AppArmor {
+		s.AppArmor = ""
+	}
+	if slices.Equal(s.Label, p.Security.Label) {
+		s.Label = nil
 	}
 }

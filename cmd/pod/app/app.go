@@ -29,6 +29,7 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app/image"
 	"github.com/rootless-pod/pod/cmd/pod/app/manifest"
 	"github.com/rootless-pod/pod/cmd/pod/app/network"
+	"github.com/rootless-pod/pod/cmd/pod/app/pod"
 	"github.com/rootless-pod/pod/cmd/pod/app/registry"
 	"github.com/rootless-pod/pod/cmd/pod/app/secret"
 	"github.com/rootless-pod/pod/cmd/pod/app/system"
@@ -208,7 +209,7 @@ func newRoot(a *cli.App) *cobra.Command {
 	globalFlags(root, &a.Global)
 	for _, commands := range []func(*cli.App) (*cobra.Command, []*cobra.Command){
 		artifact.Commands, boot.Commands, build.Commands, container.Commands, generate.Commands, healthcheck.Commands, image.Commands,
-		manifest.Commands, network.Commands, registry.Commands, secret.Commands, system.Commands, volume.Commands,
+		manifest.Commands, network.Commands, pod.Commands, registry.Commands, secret.Commands, system.Commands, volume.Commands,
 	} {
 		group, aliases := commands(a)
 		if group != nil {

@@ -232,3 +232,17 @@ func (s *Store) Members(ctx context.Context, pod string) ([]*Container, error) {
 	}
 	return slices.DeleteFunc(all, func(c *Container) bool { return c.Spec.Pod != pod }), nil
 }
+
+// InPods returns the containers of all pods, by the id of the pod.
+func (s *Store) InPods(ctx context.Context) (map[string][]*Container, error) {
+	all, err := s.list(ctx, "list containers of pods",
+		fmt.Sprintf(selectContainers, `instr(doc, CAST('"pod":"' AS BLOB)) > 0`), s.bootID)
+	if err != nil {
+		return nil, err
+	}
+	byPod := map[string][]*Container{}
+	for _, c := range all {
+		byPod[c.Spec.Pod] = append(byPod[c.Spec.Pod], c)
+	}
+	return byPod, nil
+}

@@ -34,7 +34,8 @@ func newClone(a *cli.App) *cobra.Command {
 	fs.BoolVarP(&opts.force, "force", "f", false, "Force the existing container to be destroyed")
 	fs.StringVar(&opts.Name, "name", "", "Set a custom name for the cloned container")
 	fs.BoolVar(&opts.run, "run", false, "Run the new container")
-	missing := []string{"pod"}
+	fs.StringVar(&opts.Pod, "pod", "", "Add the clone to a pod: NAME or ID")
+	var missing []string
 	for _, name := range []string{
 		"blkio-weight", "blkio-weight-device", "cpu-rt-period", "cpu-rt-runtime",
 		"device-read-bps", "device-write-bps", "memory-swappiness",

@@ -21,6 +21,7 @@ func newCreate(a *cli.App) *cobra.Command {
 	}
 	cmd.Flags().SetInterspersed(false)
 	create := flag.Create(cmd.Flags(), &spec)
+	cmd.Flags().StringVar(&spec.InitCtr, "init-ctr", "", "Run this container to its end before the others of its pod start: always or once")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runCreate(cmd.Context(), a, &spec, create, args)
 	}
@@ -38,9 +39,13 @@ func runCreate(ctx context.Context, a *cli.App, spec *specgen.Container, create 
 	if _, err := chooseStreams(a, spec, create, true); err != nil {
 		return err
 	}
-	c, err := e.Create(ctx, spec, img)
+	undo, err := enterPod(ctx, a, e, spec)
 	if err != nil {
 		return err
+	}
+	c, err := e.Create(ctx, spec, img)
+	if err != nil {
+		return undo(err)
 	}
 	if err := writeCIDFile(spec.CIDFile, c.ID, a.FileMode()); err != nil {
 		return err

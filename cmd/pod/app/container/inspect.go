@@ -32,12 +32,12 @@ func (o *inspectOptions) flags(cmd *cobra.Command) {
 func newInspect(a *cli.App) *cobra.Command {
 	var opts inspectOptions
 	cmd := &cobra.Command{
-		Use: "inspect [options] {CONTAINER|IMAGE|VOLUME} [...]", Short: "Display the configuration of object denoted by ID",
-		Long:    "Prints all about containers, images or volumes as JSON, or what --format asks for. A name means a container first, then an image, then a volume.",
+		Use: "inspect [options] {CONTAINER|IMAGE|POD|VOLUME} [...]", Short: "Display the configuration of object denoted by ID",
+		Long:    "Prints all about containers, images, volumes or pods as JSON, or what --format asks for. A name means a container first, then an image, a volume, and a pod.",
 		Example: "  pod inspect web\n  pod inspect --type image alpine\n  pod inspect --format '{{.State.Status}}' web",
 	}
 	opts.flags(cmd)
-	cmd.Flags().StringVarP(&opts.kind, "type", "t", "all", "Specify inspect-object `type`: all, container, image, volume")
+	cmd.Flags().StringVarP(&opts.kind, "type", "t", "all", "Specify inspect-object `type`: all, container, image, pod, volume")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runInspect(cmd.Context(), a, &opts, args) }
 	return cmd
 }
@@ -57,11 +57,11 @@ func newContainerInspect(a *cli.App) *cobra.Command {
 
 func (o *inspectOptions) check(args []string) error {
 	switch o.kind {
-	case "all", "container", "image", "volume":
-	case "artifact", "network", "pod":
-		return fmt.Errorf("--type %s is not supported yet: use all, container, image or volume", o.kind)
+	case "all", "container", "image", "pod", "volume":
+	case "artifact", "network":
+		return fmt.Errorf("--type %s is not supported yet: use all, container, image, pod or volume", o.kind)
 	default:
-		return fmt.Errorf("invalid type %q: use all, container, image or volume", o.kind)
+		return fmt.Errorf("invalid type %q: use all, container, image, pod or volume", o.kind)
 	}
 	onContainers := o.kind == "all" || o.kind == "container"
 	switch {
@@ -135,11 +135,18 @@ func (o *inspectOptions) object(ctx context.Context, a *cli.App, name string) (a
 			return orNothing(img, err)
 		}
 	}
-	v, err := e.InspectVolume(ctx, name)
-	if errors.As(err, &noVolume) && o.kind == "all" {
+	if o.kind == "all" || o.kind == "volume" {
+		v, err := e.InspectVolume(ctx, name)
+		if err == nil || o.kind == "volume" || !errors.As(err, &noVolume) {
+			return orNothing(v, err)
+		}
+	}
+	p, err := e.InspectPod(ctx, name)
+	var noPod state.ErrNoPod
+	if errors.As(err, &noPod) && o.kind == "all" {
 		return nil, fmt.Errorf("no such object: %q", name)
 	}
-	return orNothing(v, err)
+	return orNothing(p, err)
 }
 
 // noImage says that no image can have the name, or none has it.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/internal/timeparse"
@@ -15,35 +16,40 @@ import (
 	"github.com/rootless-pod/pod/pkg/logs"
 )
 
-type logsOptions struct {
+// LogsOptions say what is shown of the logs of containers; pod logs has them too.
+type LogsOptions struct {
 	color, details, follow, latest, names, timestamps bool
 	since, until                                      string
 	tail                                              int64
 }
 
+// Flags registers the flags that fill o.
+func (o *LogsOptions) Flags(fs *pflag.FlagSet) {
+	fs.BoolVar(&o.color, "color", false, "Output the containers with different colors in the log")
+	fs.BoolVarP(&o.follow, "follow", "f", false, "Follow log output")
+	fs.BoolVarP(&o.names, "names", "n", false, "Output the container name in the log")
+	fs.StringVar(&o.since, "since", "", "Show logs since TIMESTAMP")
+	fs.Int64Var(&o.tail, "tail", -1, "Output the specified number of LINES at the end of the logs")
+	fs.BoolVarP(&o.timestamps, "timestamps", "t", false, "Output the timestamps in the log")
+	fs.StringVar(&o.until, "until", "", "Show logs until TIMESTAMP")
+	fs.BoolVar(&o.details, "details", false, "Show the labels of the log (--log-opt label, labels) before each line")
+	_ = fs.MarkHidden("details")
+}
+
 func newLogs(a *cli.App) *cobra.Command {
-	var opts logsOptions
+	var opts LogsOptions
 	cmd := &cobra.Command{
 		Use: "logs [options] CONTAINER [CONTAINER...]", Short: "Fetch the logs of one or more containers",
 		Long:    "Prints what containers have written to their output, from the log driver that keeps it.",
 		Example: "  pod logs --tail 20 -f web",
 	}
-	fs := cmd.Flags()
-	fs.BoolVar(&opts.color, "color", false, "Output the containers with different colors in the log")
-	fs.BoolVarP(&opts.follow, "follow", "f", false, "Follow log output")
-	fs.BoolVarP(&opts.latest, "latest", "l", false, "Act on the latest container")
-	fs.BoolVarP(&opts.names, "names", "n", false, "Output the container name in the log")
-	fs.StringVar(&opts.since, "since", "", "Show logs since TIMESTAMP")
-	fs.Int64Var(&opts.tail, "tail", -1, "Output the specified number of LINES at the end of the logs")
-	fs.BoolVarP(&opts.timestamps, "timestamps", "t", false, "Output the timestamps in the log")
-	fs.StringVar(&opts.until, "until", "", "Show logs until TIMESTAMP")
-	fs.BoolVar(&opts.details, "details", false, "Show the labels of the log (--log-opt label, labels) before each line")
-	_ = fs.MarkHidden("details")
+	opts.Flags(cmd.Flags())
+	cmd.Flags().BoolVarP(&opts.latest, "latest", "l", false, "Act on the latest container")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runLogs(cmd.Context(), a, &opts, args) }
 	return cmd
 }
 
-func runLogs(ctx context.Context, a *cli.App, opts *logsOptions, args []string) error {
+func runLogs(ctx context.Context, a *cli.App, opts *LogsOptions, args []string) error {
 	if len(args) == 0 && !opts.latest {
 		return errors.New("specify at least one container name or ID to log")
 	}
@@ -55,25 +61,38 @@ func runLogs(ctx context.Context, a *cli.App, opts *logsOptions, args []string) 
 	if err != nil {
 		return err
 	}
-	read := logs.Options{Tail: int(opts.tail), Follow: opts.follow}
-	now := time.Now()
-	if opts.since != "" {
-		if read.Since, err = timeparse.Parse(opts.since, now); err != nil {
-			return fmt.Errorf("--since: %w", err)
-		}
-	}
-	if opts.until != "" {
-		if read.Until, err = timeparse.ParseUntil(opts.until, now); err != nil {
-			return fmt.Errorf("--until: %w", err)
-		}
-	}
-	r := &logReader{app: a, engine: e, read: read, opts: opts}
-	for i, name := range names {
+	var list []*state.Container
+	for _, name := range names {
 		c, err := e.Lookup(ctx, name)
 		if err != nil {
 			return err
 		}
-		r.add(c, i, len(names))
+		list = append(list, c)
+	}
+	return opts.Show(ctx, a, e, list)
+}
+
+// Show prints the logs of containers.
+func (o *LogsOptions) Show(ctx context.Context, a *cli.App, e *libpod.Engine, list []*state.Container) error {
+	if len(list) == 0 {
+		return nil
+	}
+	read := logs.Options{Tail: int(o.tail), Follow: o.follow}
+	now := time.Now()
+	var err error
+	if o.since != "" {
+		if read.Since, err = timeparse.Parse(o.since, now); err != nil {
+			return fmt.Errorf("--since: %w", err)
+		}
+	}
+	if o.until != "" {
+		if read.Until, err = timeparse.ParseUntil(o.until, now); err != nil {
+			return fmt.Errorf("--until: %w", err)
+		}
+	}
+	r := &logReader{app: a, engine: e, read: read, opts: o}
+	for i, c := range list {
+		r.add(c, i, len(list))
 	}
 	return r.show(ctx)
 }
@@ -83,7 +102,7 @@ type logReader struct {
 	app      *cli.App
 	engine   *libpod.Engine
 	read     logs.Options
-	opts     *logsOptions
+	opts     *LogsOptions
 	journal  bool // one of them is there
 	printers []*logs.Printer
 	readers  []logs.Reader

@@ -208,7 +208,7 @@ func (o *psOptions) columns() []column {
 	if o.pod {
 		table = append(
 			table,
-			column{"Pod", "POD ID", func(r psRow) string { return r.Pod }},
+			column{"Pod", "POD ID", psRow.Pod},
 			column{"PodName", "PODNAME", func(r psRow) string { return r.PodName }},
 		)
 	}
@@ -230,6 +230,14 @@ func (r psRow) ID() string {
 		return r.ListContainer.ID
 	}
 	return output.ShortID(r.ListContainer.ID)
+}
+
+// Pod is short unless --no-trunc.
+func (r psRow) Pod() string {
+	if r.noTrunc {
+		return r.ListContainer.Pod
+	}
+	return output.ShortID(r.ListContainer.Pod)
 }
 
 // ImageID is short unless --no-trunc.

@@ -60,6 +60,10 @@ func runRm(ctx context.Context, a *cli.App, opts *rmOptions, args []string) erro
 	if names, err = e.RemovalOrder(ctx, names); err != nil {
 		return err
 	}
+	remove := e.Remove
+	if opts.all {
+		remove = e.RemoveWithPod // there is no other way to remove all
+	}
 	missing := 0
 	err = many(a, names, func(name string) (string, error) {
 		if opts.depend {
@@ -67,7 +71,7 @@ func runRm(ctx context.Context, a *cli.App, opts *rmOptions, args []string) erro
 				return "", err
 			}
 		}
-		_, err := e.Remove(ctx, name, opts.RemoveOptions)
+		_, err := remove(ctx, name, opts.RemoveOptions)
 		if absent(err) {
 			if opts.ignore || opts.all {
 				return "", nil

@@ -72,7 +72,14 @@ func runRun(ctx context.Context, a *cli.App, opts *runOptions, args []string) er
 	if !run.Detach {
 		attachment = &libpod.AttachOptions{Streams: *streams, DetachKeys: run.DetachKeys, SigProxy: run.SigProxy}
 	}
+	undo, err := enterPod(ctx, a, e, spec)
+	if err != nil {
+		return err
+	}
 	out, err := e.Run(ctx, spec, img, attachment, func(id string) error { return writeCIDFile(spec.CIDFile, id, a.FileMode()) })
+	if err != nil && out.ID == "" {
+		return undo(err) // there is no container
+	}
 	if err != nil {
 		return err
 	}

@@ -50,10 +50,9 @@ type CreateOptions struct {
 	stopTimeout        uint
 	oomScoreAdj        int
 	retry              uint
-	ips                []netip.Addr
-	mac                string
-	aliases            []string
+	attached           attached
 	health             *HealthOptions
+	podIDFile          string
 }
 
 // RunOptions is what run has beside create.
@@ -120,8 +119,6 @@ func Create(fs *pflag.FlagSet, c *specgen.Container) *CreateOptions {
 	imageAccess(fs, o)
 	more(fs, c, o)
 	o.health = Health(fs, &c.Health)
-	Unsupported(fs,
-		"init-ctr", "pod", "pod-id-file")
 	return o
 }
 
@@ -140,6 +137,8 @@ func identity(fs *pflag.FlagSet, c *specgen.Container, o *CreateOptions) {
 	each(fs, "label", "l", "Set metadata on container", into(&c.Labels))
 	each(fs, "annotation", "", "Add annotations to container (key=value)", into(&c.Annotations))
 	fs.StringArrayVar(&o.labelFiles, "label-file", nil, "Read in a line delimited file of labels")
+	fs.StringVar(&c.Pod, "pod", "", "Run container in an existing pod, or in a new one: NAME, or new:NAME")
+	fs.StringVar(&o.podIDFile, "pod-id-file", "", "Read the pod ID from the file")
 }
 
 func process(fs *pflag.FlagSet, p *specgen.Process, o *CreateOptions) {
@@ -191,14 +190,7 @@ func security(fs *pflag.FlagSet, s *specgen.Security, o *CreateOptions) {
 	})
 	fs.BoolVar(&s.ReadOnly, "read-only", false, "Make containers root filesystem read-only")
 	fs.BoolVar(&o.readOnlyTmpfs, "read-only-tmpfs", true, "When running --read-only containers mount read-write tmpfs on /run, /tmp and /var/tmp")
-	eachInList(fs, "sysctl", "", "Sysctl options (NAME=VALUE)", func(w string) error {
-		name, value, ok := strings.Cut(w, "=")
-		if !ok || name == "" {
-			return fmt.Errorf("%q must be NAME=VALUE", w)
-		}
-		put(&s.Sysctl, name, value)
-		return nil
-	})
+	eachInList(fs, "sysctl", "", "Sysctl options (NAME=VALUE)", sysctl(s))
 	each(fs, "device", "", "Add a host device to the container: HOST[:CONTAINER][:rwm], or VENDOR/CLASS=NAME of a CDI specification", func(w string) error {
 		if cdi.IsName(w) {
 			s.CDI = append(s.CDI, w)
@@ -210,6 +202,17 @@ func security(fs *pflag.FlagSet, s *specgen.Security, o *CreateOptions) {
 	fs.StringSliceVar(&s.GPUs, "gpus", nil, "GPU devices to add to the container ('all' to pass all GPUs)")
 	fs.StringSliceVar(&s.DeviceCgroupRules, "device-cgroup-rule", nil, "Add a rule to the cgroup allowed devices list")
 	fs.StringSliceVar(&s.Ulimits, "ulimit", nil, "Ulimit options: NAME=SOFT[:HARD], or 'host'")
+}
+
+func sysctl(s *specgen.Security) func(string) error {
+	return func(w string) error {
+		name, value, ok := strings.Cut(w, "=")
+		if !ok || name == "" {
+			return fmt.Errorf("%q must be NAME=VALUE", w)
+		}
+		put(&s.Sysctl, name, value)
+		return nil
+	}
 }
 
 func spaces(fs *pflag.FlagSet, c *specgen.Container) {
@@ -228,24 +231,7 @@ func spaces(fs *pflag.FlagSet, c *specgen.Container) {
 }
 
 func network(fs *pflag.FlagSet, n *specgen.Network, o *CreateOptions) {
-	mode := func(s string) error { return n.AddMode(s) }
-	each(fs, "network", "", "Connect a container to a network: NAME[:ip=,ip6=,mac=,alias=,interface_name=], bridge, none, host, container:NAME, ns:PATH, pasta[:OPTIONS], slirp4netns[:OPTIONS]", mode)
-	each(fs, "net", "", "Connect a container to a network", mode)
-	_ = fs.MarkHidden("net") // docker's name for --network
-	address := func(four bool) func(string) error {
-		return func(s string) error {
-			ip, err := netip.ParseAddr(s)
-			if err != nil || ip.Unmap().Is4() != four {
-				return fmt.Errorf("%q is not an address of the family", s)
-			}
-			o.ips = append(o.ips, ip.Unmap())
-			return nil
-		}
-	}
-	each(fs, "ip", "", "Specify a static IPv4 address for the container", address(true))
-	each(fs, "ip6", "", "Specify a static IPv6 address for the container", address(false))
-	fs.StringVar(&o.mac, "mac-address", "", "Container MAC address (e.g. 92:d0:c6:0a:29:33)")
-	fs.StringSliceVar(&o.aliases, "network-alias", nil, "Add network-scoped alias for the container")
+	attachments(fs, n, &o.attached)
 	eachInList(fs, "publish", "p", "Publish a container's port, or a range of ports, to the host: [[IP:][HOST]:]CONTAINER[/PROTOCOL]", func(s string) error {
 		ports, err := specgen.ParsePorts([]string{s})
 		n.Ports = append(n.Ports, ports...)
@@ -264,6 +250,38 @@ func network(fs *pflag.FlagSet, n *specgen.Network, o *CreateOptions) {
 	fs.StringSliceVar(&n.DNS, "dns", nil, "Set custom DNS servers")
 	fs.StringSliceVar(&n.DNSOptions, "dns-option", nil, "Set custom DNS options")
 	fs.StringSliceVar(&n.DNSSearch, "dns-search", nil, "Set custom DNS search domains")
+}
+
+// attached is what flags say of the only network there is.
+type attached struct {
+	ips     []netip.Addr
+	mac     string
+	aliases []string
+}
+
+// given says whether they say anything.
+func (o *attached) given() bool { return len(o.ips)+len(o.aliases) > 0 || o.mac != "" }
+
+// attachments registers the flags about networks that containers and pods share.
+func attachments(fs *pflag.FlagSet, n *specgen.Network, o *attached) {
+	mode := func(s string) error { return n.AddMode(s) }
+	each(fs, "network", "", "Connect a container to a network: NAME[:ip=,ip6=,mac=,alias=,interface_name=], bridge, none, host, container:NAME, ns:PATH, pasta[:OPTIONS], slirp4netns[:OPTIONS]", mode)
+	each(fs, "net", "", "Connect a container to a network", mode)
+	_ = fs.MarkHidden("net") // docker's name for --network
+	address := func(four bool) func(string) error {
+		return func(s string) error {
+			ip, err := netip.ParseAddr(s)
+			if err != nil || ip.Unmap().Is4() != four {
+				return fmt.Errorf("%q is not an address of the family", s)
+			}
+			o.ips = append(o.ips, ip.Unmap())
+			return nil
+		}
+	}
+	each(fs, "ip", "", "Specify a static IPv4 address for the container", address(true))
+	each(fs, "ip6", "", "Specify a static IPv6 address for the container", address(false))
+	fs.StringVar(&o.mac, "mac-address", "", "Container MAC address (e.g. 92:d0:c6:0a:29:33)")
+	fs.StringSliceVar(&o.aliases, "network-alias", nil, "Add network-scoped alias for the container")
 }
 
 func storage(fs *pflag.FlagSet, s *specgen.Storage) {

@@ -34,7 +34,10 @@ func (o *CreateOptions) Finish(c *specgen.Container, args []string, host Host) e
 		c.Process.Command = slices.Clone(args[1:])
 	}
 	o.pointers(c)
-	if err := c.Network.SetSingle(o.ips, o.mac, o.aliases); err != nil {
+	if err := o.pod(c, host); err != nil {
+		return err
+	}
+	if err := c.Network.SetSingle(o.attached.ips, o.attached.mac, o.attached.aliases); err != nil {
 		return err
 	}
 	if err := o.health.Finish(&c.Health); err != nil {
@@ -49,10 +52,32 @@ func (o *CreateOptions) Finish(c *specgen.Container, args []string, host Host) e
 	if err := o.labels(c, host); err != nil {
 		return err
 	}
-	if c.Spaces.User == "" {
+	if c.Spaces.User == "" && c.Pod == "" {
 		c.Spaces.User, _ = host.LookupEnv("PODMAN_USERNS")
 	}
 	return absolute(c, host)
+}
+
+// pod takes the pod from the file that has its id.
+func (o *CreateOptions) pod(c *specgen.Container, host Host) error {
+	switch {
+	case c.Pod != "" && o.podIDFile != "":
+		return errors.New("cannot specify both --pod and --pod-id-file")
+	case c.Pod != "" && c.Spaces.User != "":
+		return errors.New("--userns and --pod cannot be set together")
+	case o.attached.given() && c.Network.Mode == "" && (c.Pod != "" || o.podIDFile != "") && !strings.HasPrefix(c.Pod, "new:"):
+		return errors.New("invalid config provided: networks must be defined when the pod is created: network cannot be configured when it is shared with a pod")
+	case o.podIDFile == "":
+		return nil
+	}
+	return readFile(o.podIDFile, host, func(r io.Reader) error {
+		data, err := io.ReadAll(io.LimitReader(r, 1024))
+		c.Pod = strings.TrimSpace(string(data))
+		if err == nil && c.Pod == "" {
+			err = errors.New("reading pod ID file: it is empty")
+		}
+		return err
+	})
 }
 
 // target takes the image, or the root file system of --rootfs.

@@ -63,10 +63,7 @@ func more(fs *pflag.FlagSet, c *specgen.Container, o *CreateOptions) {
 	fs.StringVar(&c.Resources.RDTClass, "rdt-class", "", "Class of Service (COS) that the container should be assigned to")
 	fs.StringArrayVar(&c.Storage.ChrootDirs, "chrootdirs", nil, "Chroot directories inside the container, which get its hosts, resolv.conf and hostname too")
 	fs.StringVar(&c.Network.HostsFile, "hosts-file", "", "Base file to create the /etc/hosts file inside the container: PATH, image or none")
-	fs.StringSliceVar(&c.Spaces.UIDMap, "uidmap", nil, "UID map to use for the user namespace: [+ug]INSIDE:[@]FROM[:AMOUNT]")
-	fs.StringSliceVar(&c.Spaces.GIDMap, "gidmap", nil, "GID map to use for the user namespace: [+ug]INSIDE:[@]FROM[:AMOUNT]")
-	fs.StringVar(&c.Spaces.SubUIDName, "subuidname", "", "Name of range listed in /etc/subuid for use in user namespace")
-	fs.StringVar(&c.Spaces.SubGIDName, "subgidname", "", "Name of range listed in /etc/subgid for use in user namespace")
+	userMaps(fs, &c.Spaces)
 	parsed(fs, "seccomp-policy", "default", "Policy for selecting a seccomp profile: default", func(s string) error {
 		switch s {
 		case "default":
@@ -88,4 +85,11 @@ func more(fs *pflag.FlagSet, c *specgen.Container, o *CreateOptions) {
 // is nothing to disable: policy.json decides which signatures are needed.
 func ContentTrust(fs *pflag.FlagSet) {
 	fs.Bool("disable-content-trust", false, "Without effect: policy.json decides which signatures are needed")
+}
+
+func userMaps(fs *pflag.FlagSet, s *specgen.Spaces) {
+	fs.StringSliceVar(&s.UIDMap, "uidmap", nil, "UID map to use for the user namespace: [+ug]INSIDE:[@]FROM[:AMOUNT]")
+	fs.StringSliceVar(&s.GIDMap, "gidmap", nil, "GID map to use for the user namespace: [+ug]INSIDE:[@]FROM[:AMOUNT]")
+	fs.StringVar(&s.SubUIDName, "subuidname", "", "Name of range listed in /etc/subuid for use in user namespace")
+	fs.StringVar(&s.SubGIDName, "subgidname", "", "Name of range listed in /etc/subgid for use in user namespace")
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/pkg/libpod"
+	"github.com/rootless-pod/pod/pkg/libpod/state"
 )
 
 type specOptions struct {
@@ -37,24 +39,16 @@ func runSpec(ctx context.Context, a *cli.App, opts specOptions, name string) err
 	if err != nil {
 		return err
 	}
-	c, err := e.Lookup(ctx, name)
+	spec, err := describe(ctx, e, name, opts.name)
 	if err != nil {
 		return err
-	}
-	spec := c.Spec.Generate()
-	spec.Name = ""
-	if opts.name {
-		spec.Name, err = freeName(ctx, a, c.Name)
-		if err != nil {
-			return err
-		}
 	}
 	data, err := json.MarshalIndent(spec, "", "    ")
 	if opts.compact {
 		data, err = json.Marshal(spec)
 	}
 	if err != nil {
-		return fmt.Errorf("encode the description of %s: %w", c.Name, err)
+		return fmt.Errorf("encode the description of %s: %w", name, err)
 	}
 	data = append(data, '\n')
 	if opts.filename == "" {
@@ -68,11 +62,36 @@ func runSpec(ctx context.Context, a *cli.App, opts specOptions, name string) err
 	return nil
 }
 
-// freeName is the name for the container that is made of the description.
-func freeName(ctx context.Context, a *cli.App, name string) (string, error) {
-	e, err := a.Engine(ctx)
-	if err != nil {
-		return "", err
+// describe finds the container, or else the pod; named gives what is made of the
+// description a name that is free.
+func describe(ctx context.Context, e *libpod.Engine, name string, named bool) (any, error) {
+	c, err := e.Lookup(ctx, name)
+	var absent state.ErrNoContainer
+	if errors.As(err, &absent) {
+		return describePod(ctx, e, name, named)
 	}
-	return e.CloneName(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	spec := c.Spec.Generate()
+	if spec.Name = ""; named {
+		spec.Name, err = e.CloneName(ctx, c.Name)
+	}
+	return spec, err
+}
+
+func describePod(ctx context.Context, e *libpod.Engine, name string, named bool) (any, error) {
+	p, err := e.LookupPod(ctx, name)
+	var absent state.ErrNoPod
+	if errors.As(err, &absent) {
+		return nil, fmt.Errorf("could not find a pod or container with the id or name %s", name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	spec := p.Spec.Generate()
+	if spec.Name = ""; named {
+		spec.Name, err = e.PodCloneName(ctx, p.Name)
+	}
+	return spec, err
 }

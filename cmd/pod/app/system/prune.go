@@ -83,9 +83,17 @@ func runPrune(ctx context.Context, a *cli.App, o pruneOptions) error {
 	var freed int64
 	var failed cli.Many
 	// Containers first: they keep images and volumes in use.
+	var gone []string
+	if len(o.filters) == 0 { // which are about other things than pods have
+		pods, err := e.PrunePods(ctx)
+		if err != nil {
+			failed = append(failed, err)
+		}
+		report(a, "Deleted Pods", pods)
+	}
 	containers, errs := pruneContainers(ctx, e, o)
 	failed = append(failed, errs...)
-	gone := make([]string, 0, len(containers))
+	gone = make([]string, 0, len(containers))
 	for _, p := range containers {
 		gone, freed = append(gone, p.ID), freed+p.Size
 	}
@@ -166,7 +174,7 @@ func (o *pruneOptions) warning() string {
 	if o.external {
 		return lines[0] + "\n\t- files in the store that no container, image or record knows\n"
 	}
-	lines = append(lines, "\t- all stopped containers")
+	lines = append(lines, "\t- all stopped containers", "\t- all stopped pods")
 	if o.build {
 		lines = append(lines, "\t- all build containers")
 	}

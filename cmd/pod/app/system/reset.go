@@ -13,6 +13,7 @@ import (
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/pkg/libpod"
+	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/storage"
 )
 
@@ -106,7 +107,7 @@ func removeAll(ctx context.Context, e *libpod.Engine) error {
 	}
 	var failed cli.Many
 	for _, c := range all {
-		if _, err := e.Remove(ctx, c.ID, libpod.RemoveOptions{Force: true, Volumes: true, Needed: true}); err != nil {
+		if _, err := e.RemoveWithPod(ctx, c.ID, libpod.RemoveOptions{Force: true, Volumes: true, Needed: true}); err != nil && !gone(err) {
 			failed = append(failed, err)
 		}
 	}
@@ -114,6 +115,12 @@ func removeAll(ctx context.Context, e *libpod.Engine) error {
 		return failed
 	}
 	return nil
+}
+
+// gone says that a container went with its pod.
+func gone(err error) bool {
+	var absent state.ErrNoContainer
+	return errors.As(err, &absent)
 }
 
 // wipe empties a directory, which may be a mount of its own and stays. It does
