@@ -53,6 +53,8 @@ type inspection struct {
 	stopTimeout uint
 	hostname    string
 	static      string
+	// podCgroup is the parent of its cgroup, if that is its pod's.
+	podCgroup string
 	health      *health.Results
 	// checkpoint is the directory of one, restoreLog CRIU's of this run.
 	checkpoint, restoreLog string
@@ -99,6 +101,9 @@ func (e *Engine) gather(ctx context.Context, c *state.Container) (*inspection, e
 		if _, err := os.Lstat(path); err == nil {
 			in.files[name] = path
 		}
+	}
+	if inPodCgroup(c) {
+		in.podCgroup = strings.TrimPrefix(e.podCgroup(c.Spec.Pod, &c.Spec.Resources), "/")
 	}
 	var err error
 	if in.dependencies, err = e.dependencies(ctx, c); err != nil {

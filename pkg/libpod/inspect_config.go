@@ -119,7 +119,7 @@ func (in *inspection) host() InspectHost {
 		Cgroups: modeOr(r.Cgroups, "default"), Links: []string{}, Privileged: s.Security.Privileged,
 		PublishAllPorts: s.Network.PublishAll, ReadonlyRootfs: s.Security.ReadOnly, SecurityOpt: securityOpts(&s.Security),
 		Tmpfs: map[string]string{}, Binds: []string{}, ShmSize: r.ShmSize, Runtime: "oci",
-		CPUShares: r.CPUShares, Memory: r.Memory, CgroupParent: r.CgroupParent, CPUPeriod: r.CPUPeriod, CPUQuota: r.CPUQuota,
+		CPUShares: r.CPUShares, Memory: r.Memory, CgroupParent: modeOr(in.podCgroup, r.CgroupParent), CPUPeriod: r.CPUPeriod, CPUQuota: r.CPUQuota,
 		CPUSetCPUs: r.CPUSetCPUs, CPUSetMems: r.CPUSetMems, MemoryReservation: r.MemoryReservation, MemorySwap: r.MemorySwap,
 		BlkioWeight: r.BlkioWeight, BlkioWeightDevice: []InspectWeight{},
 		BlkioDeviceReadBps: rates(r.DeviceReadBps), BlkioDeviceWriteBps: rates(r.DeviceWriteBps),

@@ -16,7 +16,6 @@ type GeneratedPod struct {
 	NoInfra            bool              `json:"no_infra,omitempty"`
 	InfraCommand       []string          `json:"infra_command,omitempty"`
 	InfraImage         string            `json:"infra_image,omitempty"`
-	InfraName          string            `json:"infra_name,omitempty"`
 	InfraConmonPIDFile string            `json:"infra_conmon_pid_file,omitempty"`
 	IPC                generatedSpace    `json:"ipcns"`
 	SharedNamespaces   []string          `json:"shared_namespaces,omitempty"`
@@ -57,7 +56,7 @@ func (p *Pod) Generate() *GeneratedPod {
 	parent := p.ParentCgroup()
 	g := &GeneratedPod{
 		Name: p.Name, Hostname: n.Hostname, ExitPolicy: p.ExitPolicy, Labels: maps.Clone(p.Labels), NoInfra: p.NoInfra,
-		InfraCommand: p.InfraCommand, InfraImage: p.InfraImage, InfraName: p.InfraName, InfraConmonPIDFile: p.InfraConmonPIDFile,
+		InfraCommand: p.InfraCommand, InfraImage: p.InfraImage, InfraConmonPIDFile: p.InfraConmonPIDFile,
 		SharedNamespaces: p.Shared(), RestartPolicy: p.Restart, RestartTries: p.RestartRetries, PodCreateCommand: p.CreateCommand,
 		IPC: spaceOr(s.IPC), PID: spaceOr(s.PID), UserNS: spaceOr(s.User), UTS: spaceOr(s.UTS), Net: spaceOr(n.Mode),
 		Devices: p.Security.Devices, Sysctl: maps.Clone(p.Security.Sysctl), PortMappings: n.Ports, NoResolvConf: len(n.DNS) == 1 && n.DNS[0] == "none",

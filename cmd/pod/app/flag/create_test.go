@@ -175,8 +175,10 @@ func TestCreateRefuses(t *testing.T) {
 }
 
 func TestUnsupported(t *testing.T) {
-	for _, args := range [][]string{{"--init-ctr", "i"}, {"--init-ctr=x", "i"}, {"--pod"}} {
-		_, _, _, err := parse(t, args...)
+	for _, args := range [][]string{{"--odd", "i"}, {"--odd=x", "i"}} {
+		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+		Unsupported(fs, "odd")
+		err := fs.Parse(args)
 		name, _, _ := strings.Cut(args[0], "=")
 		var unsupported *UnsupportedError
 		if !errors.As(err, &unsupported) || Cause(err).Error() != name+" is not supported yet" {
