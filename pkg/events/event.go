@@ -131,6 +131,10 @@ func (e *Event) Line(truncate bool) string {
 		b.WriteString(")")
 	case Network:
 		add(id)
+		if e.Status == Create || e.Status == Remove {
+			fmt.Fprintf(&b, " (name=%s, type=%s)", printable(e.Name), printable(e.Attributes["driver"]))
+			break
+		}
 		fmt.Fprintf(&b, " (container=%s, name=%s)", printable(e.ID), printable(e.Network))
 	case Volume, System:
 		add(e.Name)

@@ -38,6 +38,13 @@ func (e *Engine) networkEvent(ctx context.Context, status events.Status, n *type
 	e.write(ctx, events.Event{Type: events.Network, Status: status, ID: c.ID, Name: n.Name, Network: n.Name})
 }
 
+// NetworkMade notes that a network was created or removed.
+func (e *Engine) NetworkMade(ctx context.Context, status events.Status, n *types.Network) {
+	e.write(ctx, events.Event{
+		Type: events.Network, Status: status, ID: n.ID, Name: n.Name, Network: n.Name, Attributes: map[string]string{"driver": n.Driver},
+	})
+}
+
 func (e *Engine) write(ctx context.Context, ev events.Event) {
 	if e.Events == nil { // an engine for views alone
 		return

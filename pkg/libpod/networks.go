@@ -37,6 +37,7 @@ func (e *Engine) networks() *bridge.Manager {
 			User: user, Dir: filepath.Join(e.paths.net, "bridge"), CacheDir: e.paths.net, Lock: rootNetLock,
 			Netavark: e.helper("netavark"), Aardvark: e.helper("aardvark-dns"),
 			Firewall: conf.FirewallDriver, DNSPort: conf.DNSBindPort, Plugins: conf.NetavarkPluginDirs.Get(), Resolv: "/etc/resolv.conf",
+			Settle: e.settleLease,
 		}
 		if !user.Rootless {
 			cfg.Dir = rootNetworkRun
@@ -203,6 +204,23 @@ func (e *Engine) endNetwork(ctx context.Context, c *state.Container) error {
 // undoNetwork removes what a killed pod left of a container's network.
 func (e *Engine) undoNetwork(ctx context.Context, id string) error {
 	return network.Undo(ctx, network.Request{ID: id, NetNSDir: e.paths.netns, RunDir: e.paths.net, Bridge: e.networks()})
+}
+
+// settleLease gives back the addresses of a container that does not run, whose
+// end a killed pod has not seen. Those of real root's networks may be podman's.
+func (e *Engine) settleLease(ctx context.Context, id string) bool {
+	lock, free, err := e.state.TryLock(id)
+	if err != nil || !free {
+		return false
+	}
+	defer e.unlock(lock)
+	c, err := e.settle(ctx, id)
+	switch {
+	case isAbsent(err) && e.Session.Rootless:
+	case err != nil || isLive(e.status(c)):
+		return false
+	}
+	return e.networks().Leave(context.WithoutCancel(ctx), id) == nil
 }
 
 // connected are the networks that a running container has, with what each gave.

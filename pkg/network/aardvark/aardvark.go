@@ -321,7 +321,8 @@ func (s Server) lock() (unlock func(), err error) {
 func (s Server) serve(ctx context.Context) error {
 	id := s.running()
 	if len(s.files()) == 0 {
-		return errors.Join(link.Kill(id), os.RemoveAll(s.config()))
+		// Waited for: until it is gone, the next one could not have its port.
+		return errors.Join(link.Stop(ctx, id), os.RemoveAll(s.config()))
 	}
 	if id != (process.ID{}) {
 		err := id.Signal(syscall.SIGHUP)

@@ -52,6 +52,9 @@ type Config struct {
 	Plugins  []string
 	// Resolv is the host's resolv.conf.
 	Resolv string
+	// Settle gives back what a container has that a killed pod has left, and says
+	// whether it had something; may be nil.
+	Settle func(ctx context.Context, id string) bool
 }
 
 // Manager connects containers.
@@ -144,7 +147,7 @@ func (m *Manager) Connect(ctx context.Context, c Container) (_ *Joined, err erro
 			err = errors.Join(err, m.undo(context.WithoutCancel(ctx), p))
 		}
 	}()
-	if err := step.Do(ctx, "network.lease", func() error { return m.lease(p) }); err != nil {
+	if err := step.Do(ctx, "network.lease", func() error { return m.lease(ctx, p) }); err != nil {
 		return nil, err
 	}
 	status, err := m.build(ctx, p)
@@ -294,15 +297,24 @@ func (m *Manager) lockRoot() (func(), error) {
 	return l.Unlock, nil
 }
 
-// lease gives the container its addresses.
-func (m *Manager) lease(p *plan) error {
+// maxSettle bounds how often a lease is tried again.
+const maxSettle = 32
+
+// lease gives the container its addresses. Those of containers that a killed pod
+// has left half way are free.
+func (m *Manager) lease(ctx context.Context, p *plan) error {
 	requests := make([]ipam.Request, len(p.networks))
 	for i := range p.networks {
 		requests[i] = ipam.Request{Network: &p.networks[i], Static: p.c.Attachments[i].IPs}
 	}
 	var err error
-	if p.leases, err = m.leases().Lease(p.c.ID, requests); err != nil {
-		return err
+	for try := 0; ; try++ {
+		if p.leases, err = m.leases().Lease(p.c.ID, requests); err == nil {
+			break
+		}
+		if try == maxSettle || !m.settle(ctx, p, err) {
+			return err
+		}
 	}
 	for i := range p.networks {
 		for _, ip := range p.leases[p.networks[i].Name] {
@@ -310,6 +322,31 @@ func (m *Manager) lease(p *plan) error {
 		}
 	}
 	return nil
+}
+
+// settle looks whether who is in the way of a lease is still there.
+func (m *Manager) settle(ctx context.Context, p *plan, err error) bool {
+	if m.cfg.Settle == nil {
+		return false
+	}
+	var taken *ipam.TakenError
+	if errors.As(err, &taken) {
+		return m.cfg.Settle(ctx, taken.By)
+	}
+	if !errors.Is(err, ipam.ErrFull) {
+		return false
+	}
+	holders, err := m.leases().Holders()
+	if err != nil {
+		return false
+	}
+	freed := false
+	for _, name := range p.names() {
+		for _, id := range holders[name] {
+			freed = m.cfg.Settle(ctx, id) || freed
+		}
+	}
+	return freed
 }
 
 // request is what netavark is asked for. Names are ours in the user's own

@@ -38,6 +38,19 @@ type Request struct {
 	Static  []netip.Addr
 }
 
+// ErrFull says that a network has no address left.
+var ErrFull = errors.New("failed to find free IP in range")
+
+// TakenError says who has an address that was asked for.
+type TakenError struct {
+	Addr netip.Addr
+	By   string
+}
+
+func (e *TakenError) Error() string {
+	return fmt.Sprintf("requested ip address %s is already allocated to container ID %s", e.Addr, e.By)
+}
+
 // DB is a database of leases.
 type DB struct{ path string }
 
@@ -151,7 +164,7 @@ func choose(bucket *bbolt.Bucket, subnet *types.Subnet, r Request) (netip.Addr, 
 			return ip, fmt.Errorf("requested ip address %s is the gateway of network %s", ip, r.Network.Name)
 		}
 		if owner := bucket.Get(ip.AsSlice()); owner != nil {
-			return ip, fmt.Errorf("requested ip address %s is already allocated to container ID %s", ip, owner)
+			return ip, &TakenError{Addr: ip, By: string(owner)}
 		}
 		return ip, nil
 	}
@@ -188,7 +201,7 @@ func free(bucket *bbolt.Bucket, subnet *types.Subnet) (netip.Addr, error) {
 			break
 		}
 	}
-	return netip.Addr{}, fmt.Errorf("failed to find free IP in range: %s - %s: remove containers, or make a larger network", first, last)
+	return netip.Addr{}, fmt.Errorf("%w: %s - %s: remove containers, or make a larger network", ErrFull, first, last)
 }
 
 // bounds are the first and last address that may be given: neither the subnet's

@@ -39,17 +39,25 @@ func check(n *types.Network) error {
 	}
 	for _, server := range n.NetworkDNSServers {
 		if _, err := netip.ParseAddr(server); err != nil {
-			return fmt.Errorf("unable to parse ip %s specified in NetworkDNSServers: %w", server, types.ErrInvalidArg)
+			return fmt.Errorf("unable to parse ip %q specified in NetworkDNSServers: %w", server, types.ErrInvalidArg)
 		}
 	}
 	return checkSubnets(n)
 }
 
-// CheckInterface tests the name of an interface by the kernel's rules and
+// printable is s, quoted if it would not stay on its line.
+func printable(s string) string {
+	if q := strconv.Quote(s); q != `"`+s+`"` {
+		return q
+	}
+	return s
+}
+
+// checkInterface tests the name of an interface by the kernel's rules and
 // podman's.
 func checkInterface(name string) error {
 	if !types.NameRegex.MatchString(name) {
-		return fmt.Errorf("bridge name %s invalid: %w", name, types.ErrInvalidName)
+		return fmt.Errorf("bridge name %s invalid: %w", printable(name), types.ErrInvalidName)
 	}
 	if len(name) > maxInterface {
 		return fmt.Errorf("interface name %s is too long: the kernel takes %d characters at most", name, maxInterface)

@@ -112,7 +112,7 @@ func TestCreateRefuses(t *testing.T) {
 		"parent interface eth9 does not":     {Name: "x", Driver: "macvlan", NetworkInterface: "eth9"},
 		"none ipam driver is set but":        {Name: "x", IPAMOptions: map[string]string{"driver": "none"}, Subnets: one("10.5.0.0/24")},
 		"DNS is not enabled":                 {Name: "x", NetworkDNSServers: []string{"1.1.1.1"}},
-		"unable to parse ip xx":              {Name: "x", DNSEnabled: true, NetworkDNSServers: []string{"xx"}},
+		`unable to parse ip "xx"`:            {Name: "x", DNSEnabled: true, NetworkDNSServers: []string{"xx"}},
 		"other address family":               {Name: "x", Routes: []types.Route{{Destination: subnet(t, "10.9.0.0/24").Subnet, Gateway: net.ParseIP("fd00::1")}}},
 	} {
 		if _, err := s.Create(n, false); err == nil || !strings.Contains(err.Error(), want) {

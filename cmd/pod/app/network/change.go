@@ -60,7 +60,7 @@ func runRm(ctx context.Context, a *cli.App, names []string, force bool, timeout 
 		var used *libpod.NetworkInUseError
 		switch {
 		case err == nil:
-			a.Record(events.Network, events.Remove, n.ID, n.Name)
+			e.NetworkMade(ctx, events.Remove, n)
 			fmt.Fprintln(a.Out, n.Name)
 			continue
 		case absent(err) && force:
@@ -104,7 +104,7 @@ func newPrune(a *cli.App) *cobra.Command {
 		}
 		removed, err := e.PruneNetworks(cmd.Context(), filters)
 		for _, n := range removed {
-			a.Record(events.Network, events.Remove, n.ID, n.Name)
+			e.NetworkMade(cmd.Context(), events.Remove, &n)
 			fmt.Fprintln(a.Out, n.Name)
 		}
 		return err

@@ -73,7 +73,7 @@ func runCreate(ctx context.Context, a *cli.App, opts *createOptions, args []stri
 	if err != nil {
 		return err
 	}
-	a.Record(events.Network, events.Create, made.ID, made.Name)
+	e.NetworkMade(ctx, events.Create, made)
 	fmt.Fprintln(a.Out, made.Name)
 	return nil
 }
