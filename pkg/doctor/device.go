@@ -153,9 +153,16 @@ func checkIDMap(ctx context.Context, h *Host) Result {
 	var only *LimitedError
 	switch {
 	case err == nil:
-		return ok("work, on %s too", dir)
+		return ok("work, on %s too: for --userns nothing is copied", dir)
 	case errors.As(err, &only):
-		return ok("work on a tmpfs; on %s %s", dir, only.Reason)
+		if h.UID == 0 {
+			return ok("work on a tmpfs; on %s %s", dir, only.Reason)
+		}
+		copies := "copied"
+		if h.Kernel.Reflinks(dir) {
+			copies = "copied, sharing their data"
+		}
+		return ok("work on a tmpfs; on %s %s: for --userns the files of images are %s, once", dir, only.Reason, copies)
 	case errors.Is(err, unix.ENOSYS):
 		return skip("this kernel has none (Linux 5.12)")
 	}

@@ -100,12 +100,14 @@ func (f *fake) Connect(path string) error {
 	}
 	return unix.ECONNREFUSED
 }
-func (f *fake) NoNewPrivs() bool                              { return f.noNewPrivs }
-func (f *fake) Namespaces(context.Context) rootless.Trial     { return f.trial }
-func (f *fake) Kept() (ids, processes int)                    { return f.kept[0], f.kept[1] }
-func (f *fake) QuickCheck(context.Context, string) error      { return f.state }
-func (f *fake) OpenStore(context.Context) error               { return f.store }
-func (f *fake) Now() time.Time                                { return f.now }
+func (f *fake) NoNewPrivs() bool                          { return f.noNewPrivs }
+func (f *fake) Namespaces(context.Context) rootless.Trial { return f.trial }
+func (f *fake) Kept() (ids, processes int)                { return f.kept[0], f.kept[1] }
+func (f *fake) QuickCheck(context.Context, string) error  { return f.state }
+func (f *fake) OpenStore(context.Context) error           { return f.store }
+func (f *fake) Now() time.Time                            { return f.now }
+func (f *fake) Reflinks(string) bool                      { return false }
+
 func (f *fake) Probe(_ context.Context, what, _ string) error { return f.probes[what] }
 func (f *fake) Ask(_ context.Context, program string, _ ...string) (string, error) {
 	if text, found := f.says[program]; found {

@@ -60,6 +60,8 @@ type Kernel interface {
 	UserXattr(dir string) error
 	// Writable says whether we may make files in a directory.
 	Writable(dir string) error
+	// Reflinks says whether files in a directory can share data.
+	Reflinks(dir string) bool
 	// Open opens a device for reading and writing.
 	Open(path string) error
 	// Connect connects to a socket.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/rootless"
+	"github.com/rootless-pod/pod/pkg/storage"
 )
 
 // Real is the kernel that pod runs on.
@@ -56,6 +57,9 @@ func (*Real) Statfs(path string) (FS, error) {
 	}
 	return info, nil
 }
+
+// Reflinks tries it.
+func (*Real) Reflinks(dir string) bool { return storage.Reflinks(dir) }
 
 // FileCaps says whether a program has file capabilities.
 func (*Real) FileCaps(path string) bool {

@@ -14,6 +14,7 @@ import (
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/rootless"
 	"github.com/rootless-pod/pod/pkg/specgen"
+	"github.com/rootless-pod/pod/pkg/storage"
 	"github.com/rootless-pod/pod/pkg/why"
 )
 
@@ -33,6 +34,9 @@ type WhyAnswer struct {
 	Subject         why.Subject
 	// HostUID and HostGID are those of the process on the host, -1 if unmapped.
 	HostUID, HostGID int
+	// Files says how the files of the image got the ids of the container's own user
+	// namespace; empty if it has none.
+	Files string
 }
 
 // Why explains whether a process of a container may reach a path. A container
@@ -69,7 +73,8 @@ func (e *Engine) Why(ctx context.Context, name string, opts WhyOptions) (_ *WhyA
 		return nil, fmt.Errorf("walk in container %s: %w", c.Name, err)
 	}
 	answer.Answer = *explained
-	return answer, nil
+	answer.Files, err = e.mapWay(c, t)
+	return answer, err
 }
 
 // openForWhy opens the root of a container; c becomes its record as it is then.
@@ -138,7 +143,7 @@ func (e *Engine) mountForWhy(ctx context.Context, c *state.Container) (*os.File,
 
 // whyTree gathers what is known of a container's mounts and ids.
 func (e *Engine) whyTree(ctx context.Context, c *state.Container) (*why.Tree, error) {
-	maps, err := e.userMaps(ctx, &c.Spec)
+	maps, err := e.mapsOf(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -158,6 +163,27 @@ func (e *Engine) whyTree(ctx context.Context, c *state.Container) (*why.Tree, er
 		t.Mounts = append(t.Mounts, e.whyMount(c, m))
 	}
 	return t, nil
+}
+
+// mapWay says how the store gives files of images the ids of a container.
+func (e *Engine) mapWay(c *state.Container, t *why.Tree) (string, error) {
+	if c.ImageID == "" || len(t.Maps.UID)+len(t.Maps.GID) == 0 {
+		return "", nil
+	}
+	store, err := e.Storage()
+	if err != nil {
+		return "", err
+	}
+	way, err := store.MapWay()
+	if err != nil {
+		return "", err
+	}
+	return map[storage.MapWay]string{
+		storage.MapByKernel:  "shown by the kernel with the container's ids (idmapped mounts): nothing is copied",
+		storage.MapByReflink: "copied once for the container's ids; copies share their data with the image (reflinks)",
+		storage.MapByCopy:    "copied once for the container's ids: where the store is, files can neither be mapped by a user nor share data",
+		storage.MapByLibrary: "copied for the container by the driver of the store",
+	}[way], nil
 }
 
 func (e *Engine) whyMount(c *state.Container, m specgen.Mount) why.Mount {

@@ -50,6 +50,7 @@ func (b *bench) cases() []spec {
 	all = append(all, b.traffic()...)
 	all = append(all, b.builds()...)
 	all = append(all, b.pulls()...)
+	all = append(all, b.userns()...)
 	return append(all, b.lists()...)
 }
 

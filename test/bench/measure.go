@@ -24,6 +24,7 @@ type bench struct {
 	registry    *httptest.Server
 	image, bulk string // references
 	layers      string // the reference of the image that pulls() makes
+	many        string // and of the one that userns() makes
 	filled      map[string]int
 	rounds      int
 	report      report

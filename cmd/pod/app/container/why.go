@@ -90,6 +90,8 @@ type whyReport struct {
 	Refused   *why.Refusal `json:"refused,omitempty"`
 	Steps     []whyStep    `json:"steps"`
 	Remedies  []why.Remedy `json:"remedies"`
+	// Files says how the image's files got the container's ids.
+	Files string `json:"files,omitempty"`
 }
 
 type whyUser struct {
@@ -126,6 +128,7 @@ func newWhyReport(answer *libpod.WhyAnswer, access why.Access) *whyReport {
 		Container: answer.Container, Path: answer.Path, Access: access.Names(), Allowed: answer.Refused == nil,
 		User:    whyUser{UID: s.UID, GID: s.GID, Groups: s.Groups, HostUID: answer.HostUID, HostUser: names.of(answer.HostUID)},
 		Refused: answer.Refused, Steps: []whyStep{}, Remedies: answer.Remedies,
+		Files: answer.Files,
 	}
 	if r.Remedies == nil {
 		r.Remedies = []why.Remedy{}
@@ -213,6 +216,9 @@ func (r *whyReport) print(a *cli.App) error {
 	}
 	if err := tw.Flush(); err != nil {
 		return err
+	}
+	if r.Files != "" {
+		fmt.Fprintln(a.Out, "files of the image: "+r.Files)
 	}
 	if r.Refused == nil {
 		return nil
