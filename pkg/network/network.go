@@ -79,6 +79,9 @@ type Result struct {
 	Helper process.ID `json:"helper"`
 	// Ports are the published ports with random host ports resolved.
 	Ports []specgen.PortMapping `json:"ports,omitempty"`
+	// KeepsSource: the container sees the addresses of those who use its ports,
+	// other than this host's own loopback.
+	KeepsSource bool `json:"keeps_source,omitempty"`
 	// Addresses of the container.
 	Addresses []netip.Prefix `json:"addresses,omitempty"`
 	// DNS are name servers that exist only in this namespace.
@@ -137,6 +140,7 @@ type Pending struct {
 	options []string
 	result  Result
 	driver  driver
+	sockets []*os.File
 	tries   int
 }
 
@@ -173,20 +177,16 @@ func Begin(ctx context.Context, req Request) (*Pending, error) {
 	if req.ID == "" || filepath.Base(req.ID) != req.ID || req.ID == "." || req.ID == ".." {
 		return nil, fmt.Errorf("network of container %q: not a container id", req.ID)
 	}
-	if name == None {
-		p.ignorePorts()
-	} else if p.result.Ports, err = ResolvePorts(req.Spec.Ports); err != nil {
+	if err := p.takePorts(); err != nil {
 		return nil, err
-	}
-	if name == Bridge && req.Rootless && len(p.result.Ports) > 0 {
-		return nil, errors.New("publishing ports on a bridge network is not supported yet: use --network pasta")
 	}
 	p.result.NetNS = filepath.Join(req.NetNSDir, req.ID)
 	var setup []func() error
-	if name == Pasta {
+	if name == Pasta || name == Bridge && req.Rootless {
 		setup = append(setup, tune.Sender)
 	}
 	if err := netns.Create(p.result.NetNS, setup...); err != nil {
+		closeAll(p.sockets)
 		return nil, err
 	}
 	p.result.Own = true
@@ -194,6 +194,23 @@ func Begin(ctx context.Context, req Request) (*Pending, error) {
 		return nil, errors.Join(err, netns.Remove(p.result.NetNS))
 	}
 	return p, nil
+}
+
+// takePorts chooses the host's ports, and keeps the sockets where pod listens
+// itself.
+func (p *Pending) takePorts() (err error) {
+	switch {
+	case p.result.Driver == None:
+		p.ignorePorts()
+	case p.result.Driver == Bridge && p.req.Rootless:
+		var sockets held
+		p.result.Ports, sockets, err = holdPorts(p.req.Spec.Ports)
+		p.sockets = sockets.files()
+	default:
+		p.result.Ports, err = ResolvePorts(p.req.Spec.Ports)
+		p.result.KeepsSource = p.result.Driver != Slirp
+	}
+	return err
 }
 
 func (p *Pending) ignorePorts() {
@@ -228,7 +245,8 @@ func (p *Pending) start(ctx context.Context) error {
 		}
 		p.driver = d
 	case Bridge:
-		p.driver = connect(ctx, p.req, p.result)
+		p.driver = connect(ctx, p.req, p.result, p.sockets)
+		p.sockets = nil // closed by it
 	}
 	return nil
 }
@@ -299,7 +317,7 @@ func (p *Pending) again(ctx context.Context, cause error) error {
 func (p *Pending) withoutRoute(ctx context.Context) error {
 	const why = "this host has no network interface with a route, which pasta needs"
 	if p.req.Helpers.Slirp4netns != "" {
-		p.result.Driver, p.options = Slirp, nil
+		p.result.Driver, p.result.KeepsSource, p.options = Slirp, false, nil
 		p.result.Warnings = append(p.result.Warnings, why+": using slirp4netns")
 		return p.start(ctx)
 	}

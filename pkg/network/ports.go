@@ -23,22 +23,33 @@ const portStart = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
 // caller's own copy. The ports are free again when it returns: whoever starts
 // the helper must be ready to be overtaken.
 func ResolvePorts(ports []specgen.PortMapping) ([]specgen.PortMapping, error) {
+	resolved, held, err := holdPorts(ports)
+	held.release()
+	return resolved, err
+}
+
+// holdPorts does the same and keeps the sockets, one for each port in order, so
+// that nobody can overtake.
+func holdPorts(ports []specgen.PortMapping) ([]specgen.PortMapping, held, error) {
 	if len(ports) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	resolved := make([]specgen.PortMapping, 0, len(ports))
 	var held held
-	defer held.release()
+	fail := func(err error) ([]specgen.PortMapping, []int, error) {
+		held.release()
+		return nil, nil, err
+	}
 	for _, p := range ports {
 		p.Range = max(p.Range, 1)
 		if p.Protocol == "" {
 			p.Protocol = "tcp"
 		}
 		if last := int(p.HostPort) + int(p.Range) - 1; last > 65535 {
-			return nil, fmt.Errorf("publish %d-%d: ports end at 65535", p.HostPort, last)
+			return fail(fmt.Errorf("publish %d-%d: ports end at 65535", p.HostPort, last))
 		}
 		if last := int(p.ContainerPort) + int(p.Range) - 1; last > 65535 {
-			return nil, fmt.Errorf("publish to container ports %d-%d: ports end at 65535", p.ContainerPort, last)
+			return fail(fmt.Errorf("publish to container ports %d-%d: ports end at 65535", p.ContainerPort, last))
 		}
 		var err error
 		if p.HostPort == 0 {
@@ -47,16 +58,26 @@ func ResolvePorts(ports []specgen.PortMapping) ([]specgen.PortMapping, error) {
 			err = held.all(p)
 		}
 		if err != nil {
-			return nil, err
+			return fail(err)
 		}
 		resolved = append(resolved, p)
 	}
-	return resolved, nil
+	return resolved, held, nil
 }
 
 // held are the sockets of one check: mappings of one container must not collide
 // with each other either.
 type held []int
+
+// files gives the sockets over to who must close them.
+func (h *held) files() []*os.File {
+	files := make([]*os.File, 0, len(*h))
+	for _, fd := range *h {
+		files = append(files, os.NewFile(uintptr(fd), "port")) //nolint:gosec // a descriptor
+	}
+	*h = nil
+	return files
+}
 
 func (h *held) release() {
 	for _, fd := range *h {

@@ -152,6 +152,7 @@ func (t *scriptT) Verbose() bool                      { return *chatty }
 func (t *scriptT) Skip(reason ...any) { t.T.Skip(append([]any{"skip:"}, reason...)...) }
 
 func TestMain(m *testing.M) {
+	runProbe()
 	flag.Parse()
 	// What a container inherits as umask shows in its files.
 	setUmask()

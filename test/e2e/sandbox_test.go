@@ -83,6 +83,9 @@ func setup(t *testing.T, env *testscript.Env) error {
 	env.Setenv("RUNROOT", runRoot)
 	env.Setenv("LANG", "C.UTF-8")
 	env.Setenv("BOX", boxArchive)
+	if probe, err := os.Executable(); err == nil {
+		env.Setenv("PROBE", probe)
+	}
 	env.Setenv("IMAGES", imagesDir)
 	env.Setenv("CONTAINERS_STORAGE_CONF", filepath.Join(base, "storage.conf"))
 	env.Setenv("REGISTRY_AUTH_FILE", filepath.Join(config, "auth.json"))

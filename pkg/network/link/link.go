@@ -172,6 +172,9 @@ func Stop(ctx context.Context, id process.ID) error {
 	return nil
 }
 
+// forwarder is the first argument of pod's own helper (package forward).
+const forwarder = "__forward"
+
 // Find lists helpers by the namespace path on their command line. It is for
 // recovery after a crash, when their identity was not recorded.
 func Find(netns string) []process.ID {
@@ -199,7 +202,8 @@ func Find(netns string) []process.ID {
 		}
 		args := strings.Split(strings.TrimSuffix(string(line), "\x00"), "\x00")
 		base := args[0][strings.LastIndexByte(args[0], '/')+1:]
-		if (base == "pasta" || base == "slirp4netns") && slices.Contains(args[1:], netns) {
+		helper := base == "pasta" || base == "slirp4netns" || len(args) > 1 && args[1] == forwarder
+		if helper && slices.Contains(args[1:], netns) {
 			found = append(found, id)
 		}
 	}

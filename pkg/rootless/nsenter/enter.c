@@ -98,6 +98,8 @@ static void __attribute__((constructor)) pod_enter(int argc, char **argv)
 		pod_pause(argc, argv);
 	if (argc > 1 && strcmp(argv[1], "__watch") == 0)
 		pod_watch(argc, argv);
+	if (argc > 1 && strcmp(argv[1], "__forward") == 0)
+		pod_forward(argc, argv);
 	if (argc > 2 && strcmp(argv[1], "__cleanup") == 0)
 		yield_to_waiter(argv[2]);
 	pod_entry.uid = geteuid();

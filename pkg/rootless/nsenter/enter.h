@@ -40,6 +40,9 @@ void pod_open_chrooted(int argc, char **argv) __attribute__((noreturn));
 // pod_watch is the watcher. It never returns.
 void pod_watch(int argc, char **argv) __attribute__((noreturn));
 
+// pod_forward is the port forwarder. It never returns.
+void pod_forward(int argc, char **argv) __attribute__((noreturn));
+
 // pod_start_time is when the process behind a directory of /proc began, in clock
 // ticks; 0 for one that has ended.
 unsigned long long pod_start_time(int proc);
