@@ -15,6 +15,7 @@ import (
 	cstorage "go.podman.io/storage"
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-pod/pod/internal/alias"
 	"github.com/rootless-pod/pod/internal/nested"
 	"github.com/rootless-pod/pod/pkg/build/isolation"
 	"github.com/rootless-pod/pod/pkg/build/oneid"
@@ -60,6 +61,14 @@ func (h Host) adapt(ctx context.Context, name string, store cstorage.Store, opts
 // isolate sets the isolation, unless the user wants what it cannot give.
 func (h Host) isolate(choice isolation.Choice, opts *define.BuildOptions) error {
 	opts.Isolation, opts.Runtime = choice.Isolation, h.Isolation.Runtime
+	if choice.OldVersion {
+		name, err := alias.Link(filepath.Join(h.Isolation.RunDir, "bin"), isolation.OldRuntime)
+		if err != nil {
+			return err
+		}
+		opts.RuntimeArgs = append([]string{isolation.OldRuntimeOption + opts.Runtime}, opts.RuntimeArgs...)
+		opts.Runtime = name
+	}
 	if choice.Isolation != define.IsolationChroot {
 		readOnly(opts.CommonBuildOpts)
 	}
@@ -161,7 +170,7 @@ func (h Host) mounts(store cstorage.Store) (cstorage.Store, error) {
 	if err != nil || !refused {
 		return store, err
 	}
-	program, err := overlaymount.Link(filepath.Join(h.Isolation.RunDir, "bin"))
+	program, err := alias.Link(filepath.Join(h.Isolation.RunDir, "bin"), overlaymount.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"strings"
 
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"go.podman.io/buildah/define"
 
 	"github.com/rootless-pod/pod/internal/nested"
@@ -38,6 +39,8 @@ type Host struct {
 type Found struct {
 	// OCI says why the runtime cannot run a step; empty if it can.
 	OCI string `json:"oci,omitempty"`
+	// OldVersion: it can, if the specification claims to be oldVersion.
+	OldVersion bool `json:"old_version,omitempty"`
 	// NoHostname: it can, but a step has the host's name.
 	NoHostname string `json:"no_hostname,omitempty"`
 	// Chroot says why a step cannot be run in a chroot either. It is only asked for
@@ -48,11 +51,22 @@ type Found struct {
 // Choice is how steps are to be run.
 type Choice struct {
 	Isolation define.Isolation
+	// OldVersion: the runtime is to be started as OldRuntime.
+	OldVersion bool
 	// HostName: a step keeps the host's UTS namespace.
 	HostName bool
 	// Reduced says in one line what is less than it could be and why; empty if nothing.
 	Reduced string
 }
+
+// OldRuntime is what pod is called to be a runtime that refuses the specification's
+// present version; after OldRuntimeOption follows the path of the runtime. The C half
+// of pkg/rootless/nsenter knows both, and the version.
+const (
+	OldRuntime       = "pod-runtime"
+	OldRuntimeOption = "--pod-runtime="
+	oldVersion       = "1.0.2"
+)
 
 // Auto is the isolation that is the best to be had here.
 const Auto = "auto"
@@ -81,7 +95,8 @@ func Choose(ctx context.Context, name string, host Host) (Choice, error) {
 		return found.choice(), nil
 	}
 	// What was asked for is tried; Explain tells what was in its way.
-	return Choice{Isolation: oci()}, nil
+	found, err := Find(ctx, host)
+	return Choice{Isolation: oci(), OldVersion: err == nil && found.OldVersion}, nil
 }
 
 // oci is buildah's name for what pod does with an OCI runtime: no bridge networks
@@ -91,9 +106,9 @@ func oci() define.Isolation { return define.IsolationOCIRootless }
 func (f Found) choice() Choice {
 	switch {
 	case f.OCI == "" && f.NoHostname == "":
-		return Choice{Isolation: oci()}
+		return Choice{Isolation: oci(), OldVersion: f.OldVersion}
 	case f.OCI == "":
-		return Choice{Isolation: oci(), HostName: true, Reduced: "isolation oci: " + f.NoHostname + ": RUN steps have this host's name"}
+		return Choice{Isolation: oci(), OldVersion: f.OldVersion, HostName: true, Reduced: "isolation oci: " + f.NoHostname + ": RUN steps have this host's name"}
 	case f.Chroot == "":
 		return Choice{Isolation: define.IsolationChroot, Reduced: "isolation chroot: " + f.OCI + ": RUN steps share this host's network and processes"}
 	}
@@ -140,21 +155,29 @@ func Find(ctx context.Context, host Host) (Found, error) {
 	return found, nil
 }
 
-// probe tries the runtime with all that a step gets, then without a host name, then
-// a chroot.
+// probe tries the runtime with all that a step gets, then with an older version, then
+// without a host name, then a chroot.
 func probe(ctx context.Context, host Host) (Found, error) {
-	refusal, err := tryRuntime(ctx, host, true)
+	var found Found
+	step := trial{version: rspec.Version, hostname: true}
+	refusal, err := tryRuntime(ctx, host, step)
+	if err == nil && strings.Contains(refusal, "unknown version") { // crun 1.8
+		step.version, found.OldVersion = oldVersion, true
+		refusal, err = tryRuntime(ctx, host, step)
+	}
 	if err != nil || refusal == "" {
-		return Found{}, err
+		return found, err
 	}
 	name := text(host.Runtime, refusal)
 	if strings.Contains(refusal, "hostname") {
-		again, err := tryRuntime(ctx, host, false)
+		step.hostname = false
+		again, err := tryRuntime(ctx, host, step)
 		if err != nil {
 			return Found{}, err
 		}
 		if again == "" {
-			return Found{NoHostname: name}, nil
+			found.NoHostname = name
+			return found, nil
 		}
 		name = text(host.Runtime, again)
 	}

@@ -119,3 +119,23 @@ func TestOneLine(t *testing.T) {
 		}
 	}
 }
+
+// crun 1.8 refuses the version that buildah writes.
+func TestFindOldRuntime(t *testing.T) {
+	host, runs := fakeRuntime(t, `while [ $# -gt 0 ]; do [ "$1" != --bundle ] || bundle=$2; shift; done
+[ -z "$bundle" ] || grep -q '"ociVersion":"1.0.2"' "$bundle/config.json" || { echo "unknown version specified" >&2; exit 1; }
+`)
+	found, err := Find(t.Context(), host)
+	if err != nil || found != (Found{OldVersion: true}) {
+		t.Fatalf("found %+v, %v", found, err)
+	}
+	if runs() != 2 {
+		t.Errorf("the runtime was run %d times", runs())
+	}
+	for _, name := range []string{Auto, "oci"} {
+		choice, err := Choose(t.Context(), name, host)
+		if err != nil || !choice.OldVersion || choice.Isolation != define.IsolationOCIRootless || choice.Reduced != "" {
+			t.Errorf("%s: %+v, %v", name, choice, err)
+		}
+	}
+}

@@ -45,9 +45,17 @@ func makeRoot(scratch string) (dir string, err error) {
 	return dir, nil
 }
 
+// trial is what a step is tried with.
+type trial struct {
+	// version is the one that the specification claims.
+	version string
+	// hostname: the step has a host name of its own.
+	hostname bool
+}
+
 // tryRuntime runs the program as a step is run. It returns what the runtime said
 // when that did not work.
-func tryRuntime(ctx context.Context, host Host, hostname bool) (refusal string, err error) {
+func tryRuntime(ctx context.Context, host Host, with trial) (refusal string, err error) {
 	dir, err := makeRoot(host.Scratch)
 	if dir != "" {
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
@@ -55,7 +63,7 @@ func tryRuntime(ctx context.Context, host Host, hostname bool) (refusal string, 
 	if err != nil {
 		return "", err
 	}
-	spec, err := stepSpec(filepath.Join(dir, "rootfs"), hostname)
+	spec, err := stepSpec(filepath.Join(dir, "rootfs"), with)
 	if err != nil {
 		return "", err
 	}
@@ -88,24 +96,25 @@ func tryRuntime(ctx context.Context, host Host, hostname bool) (refusal string, 
 
 // stepSpec is what buildah gives the runtime for a step, but for what is of the
 // image and the network, which the runtime does not make.
-func stepSpec(root string, hostname bool) (*rspec.Spec, error) {
+func stepSpec(root string, with trial) (*rspec.Spec, error) {
 	g, err := generate.New("linux")
 	if err != nil {
 		return nil, fmt.Errorf("try the isolation: %w", err)
 	}
 	spec := g.Config
+	spec.Version = with.version
 	spec.Root.Path = root
 	spec.Process.Args, spec.Process.Cwd, spec.Process.Terminal = []string{program}, "/", false
 	spec.Process.Rlimits = nil
 	spec.Hostname = ""
 	var kept []rspec.LinuxNamespace
 	for _, ns := range spec.Linux.Namespaces {
-		if ns.Type != rspec.UserNamespace && (hostname || ns.Type != rspec.UTSNamespace) {
+		if ns.Type != rspec.UserNamespace && (with.hostname || ns.Type != rspec.UTSNamespace) {
 			kept = append(kept, ns)
 		}
 	}
 	spec.Linux.Namespaces = append(kept, rspec.LinuxNamespace{Type: rspec.CgroupNamespace})
-	if hostname {
+	if with.hostname {
 		spec.Hostname = "probe"
 	}
 	for i, m := range spec.Mounts {

@@ -53,29 +53,6 @@ func remove(tmp string) error {
 	return os.RemoveAll(tmp)
 }
 
-// Link makes a name in dir under which this program is the mount program.
-func Link(dir string) (string, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return "", fmt.Errorf("mount program: %w", err)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("mount program: %w", err)
-	}
-	path := filepath.Join(dir, Name)
-	if to, err := os.Readlink(path); err == nil && to == self {
-		return path, nil
-	}
-	tmp := fmt.Sprintf("%s.%d", path, os.Getpid())
-	if err := os.Symlink(self, tmp); err != nil {
-		return "", fmt.Errorf("mount program: %w", err)
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		return "", errors.Join(fmt.Errorf("mount program: %w", err), os.Remove(tmp))
-	}
-	return path, nil
-}
-
 // layers are the directories of an overlay.
 type layers struct {
 	// lower has the directories as the kernel takes them, separated by colons.

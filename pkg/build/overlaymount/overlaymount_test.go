@@ -46,20 +46,3 @@ func TestShowRefusesSeveralLayers(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
-
-func TestLink(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "bin")
-	for range 2 { // the second finds it
-		path, err := Link(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		self, _ := os.Executable()
-		if to, err := os.Readlink(path); err != nil || to != self || filepath.Base(path) != Name {
-			t.Errorf("%s: %s, %v", path, to, err)
-		}
-	}
-	if names, _ := os.ReadDir(dir); len(names) != 1 {
-		t.Errorf("%v", names)
-	}
-}

@@ -37,6 +37,10 @@ void pod_pause(int argc, char **argv) __attribute__((noreturn));
 // pod_open_chrooted writes files of a directory to stdout. It never returns.
 void pod_open_chrooted(int argc, char **argv) __attribute__((noreturn));
 
+// pod_old_spec becomes an OCI runtime that knows old specifications only. It never
+// returns.
+void pod_old_spec(int argc, char **argv) __attribute__((noreturn));
+
 // pod_watch is the watcher. It never returns.
 void pod_watch(int argc, char **argv) __attribute__((noreturn));
 
