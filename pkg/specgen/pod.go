@@ -279,7 +279,7 @@ func (p *Pod) Join(c *Container, infraID string, infra *Container) error {
 	if err := p.joinUsers(c, infraID); err != nil {
 		return err
 	}
-	if err := p.joinNetwork(c, infraID); err != nil {
+	if err := p.joinNetwork(c, infraID, infra); err != nil {
 		return err
 	}
 	if p.shares("uts") && c.Spaces.UTS == "" && c.Network.Hostname != "" {
@@ -287,16 +287,18 @@ func (p *Pod) Join(c *Container, infraID string, infra *Container) error {
 	}
 	if p.shares("uts") && c.Spaces.UTS == "" {
 		c.Network.Hostname = infra.Network.Hostname
-		if infra.Spaces.UTS == "host" {
-			c.Spaces.UTS = "host"
-		}
 	}
 	for _, s := range []struct {
-		name string
-		mode *string
-	}{{"cgroup", &c.Spaces.Cgroup}, {"ipc", &c.Spaces.IPC}, {"pid", &c.Spaces.PID}, {"uts", &c.Spaces.UTS}} {
+		name     string
+		mode, of *string
+	}{
+		{"cgroup", &c.Spaces.Cgroup, &infra.Spaces.Cgroup},
+		{"ipc", &c.Spaces.IPC, &infra.Spaces.IPC},
+		{"pid", &c.Spaces.PID, &infra.Spaces.PID},
+		{"uts", &c.Spaces.UTS, &infra.Spaces.UTS},
+	} {
 		if *s.mode == "" && p.shares(s.name) {
-			*s.mode = "container:" + infraID
+			*s.mode = joinMode(*s.of, infraID)
 		}
 	}
 	for _, m := range infra.Storage.Mounts {
@@ -308,6 +310,15 @@ func (p *Pod) Join(c *Container, infraID string, infra *Container) error {
 	}
 	p.joinSecurity(&c.Security, infra)
 	return nil
+}
+
+// joinMode is the mode of a namespace that the infra container shares. Into those of
+// the host nobody can be put by joining: the kernel asks for privileges over them.
+func joinMode(infra, infraID string) string {
+	if infra == "host" {
+		return infra
+	}
+	return "container:" + infraID
 }
 
 func (p *Pod) joinCgroup(c *Container) error {
@@ -339,7 +350,7 @@ func (p *Pod) joinUsers(c *Container, infraID string) error {
 }
 
 // joinNetwork gives c the pod's network, unless it asks for another one.
-func (p *Pod) joinNetwork(c *Container, infraID string) error {
+func (p *Pod) joinNetwork(c *Container, infraID string, infra *Container) error {
 	n := &c.Network
 	if !p.shares("net") || n.Mode != "" {
 		return nil
@@ -353,7 +364,7 @@ func (p *Pod) joinNetwork(c *Container, infraID string) error {
 	case len(n.DNS)+len(n.DNSSearch)+len(n.DNSOptions) > 0:
 		return fmt.Errorf("invalid config provided: DNS servers, options and search domains must be specified on the pod: %s", shared)
 	}
-	n.Mode = "container:" + infraID
+	n.Mode = joinMode(infra.Network.Mode, infraID)
 	n.DNS, n.DNSSearch, n.DNSOptions = p.Network.DNS, p.Network.DNSSearch, p.Network.DNSOptions
 	n.NoHosts = n.NoHosts || p.Network.NoHosts
 	if !n.NoHosts {
@@ -399,17 +410,20 @@ func (p *Pod) Leave(c *Container, infraID string, infra *Container) {
 	if infra == nil {
 		return
 	}
-	joined := "container:" + infraID
-	s, n := &c.Spaces, &c.Network
-	if s.UTS == joined || (s.UTS == "host" && infra.Spaces.UTS == "host" && p.shares("uts")) {
+	s, n, of := &c.Spaces, &c.Network, &infra.Spaces
+	if p.shares("uts") && s.UTS == joinMode(of.UTS, infraID) {
 		s.UTS, n.Hostname = "", ""
 	}
-	for _, mode := range []*string{&s.Cgroup, &s.IPC, &s.PID, &s.User} {
-		if *mode == joined {
-			*mode = ""
+	for _, space := range []struct {
+		name string
+		mode *string
+		of   string
+	}{{"cgroup", &s.Cgroup, of.Cgroup}, {"ipc", &s.IPC, of.IPC}, {"pid", &s.PID, of.PID}, {"user", &s.User, ""}} {
+		if p.shares(space.name) && *space.mode == joinMode(space.of, infraID) {
+			*space.mode = ""
 		}
 	}
-	if n.Mode == joined {
+	if p.shares("net") && n.Mode == joinMode(infra.Network.Mode, infraID) {
 		n.Mode, n.AddHosts, n.DNS, n.DNSSearch, n.DNSOptions = "", nil, nil, nil, nil
 		n.NoHosts, n.NoHostname = n.NoHosts && !p.Network.NoHosts, n.NoHostname && !p.Network.NoHostname
 		if n.HostsFile == p.Network.HostsFile {
