@@ -55,7 +55,7 @@ type inspection struct {
 	static      string
 	// podCgroup is the parent of its cgroup, if that is its pod's.
 	podCgroup string
-	health      *health.Results
+	health    *health.Results
 	// checkpoint is the directory of one, restoreLog CRIU's of this run.
 	checkpoint, restoreLog string
 	checkpointed           time.Time

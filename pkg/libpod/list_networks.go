@@ -2,6 +2,7 @@ package libpod
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -152,7 +153,14 @@ func (e *Engine) PruneNetworks(ctx context.Context, filters []string) (removed [
 		if used[n.Name] || n.Name == e.Networks().Default() {
 			continue
 		}
-		if _, err := e.RemoveNetwork(ctx, n.ID, false, nil); err != nil {
+		_, err := e.RemoveNetwork(ctx, n.ID, false, nil)
+		var inUse *NetworkInUseError
+		switch {
+		case errors.As(err, &inUse): // by podman, or since just now
+			continue
+		case errors.Is(err, types.ErrNoSuchNetwork):
+			continue
+		case err != nil:
 			return removed, err
 		}
 		removed = append(removed, n)

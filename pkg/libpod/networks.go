@@ -16,6 +16,7 @@ import (
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/network"
 	"github.com/rootless-pod/pod/pkg/network/bridge"
+	"github.com/rootless-pod/pod/pkg/network/ipam"
 	"github.com/rootless-pod/pod/pkg/network/netconf"
 	"github.com/rootless-pod/pod/pkg/specgen"
 )
@@ -36,7 +37,7 @@ func (e *Engine) networks() *bridge.Manager {
 		cfg := bridge.Config{
 			User: user, Dir: filepath.Join(e.paths.net, "bridge"), CacheDir: e.paths.net, Lock: rootNetLock,
 			Netavark: e.helper("netavark"), Aardvark: e.helper("aardvark-dns"),
-			Firewall: conf.FirewallDriver, DNSPort: conf.DNSBindPort, Plugins: conf.NetavarkPluginDirs.Get(), Resolv: "/etc/resolv.conf",
+			Firewall: conf.FirewallDriver, DNSPort: conf.DNSBindPort, Plugins: conf.NetavarkPluginDirs.Get(), Resolv: hostResolv,
 			Settle: e.settleLease,
 		}
 		if !user.Rootless {
@@ -275,11 +276,36 @@ func (e *Engine) RemoveNetwork(ctx context.Context, nameOrID string, force bool,
 		if err != nil {
 			return err
 		}
-		if len(using) > 0 {
-			return &NetworkInUseError{Name: n.Name, By: namesOf(using)}
+		by := namesOf(using)
+		foreign, err := e.foreignHolders(ctx, n.Name)
+		if err != nil {
+			return err
+		}
+		if by = append(by, foreign...); len(by) > 0 {
+			return &NetworkInUseError{Name: n.Name, By: by}
 		}
 		return e.networks().RemoveNetwork(n)
 	})
+}
+
+// foreignHolders are running containers of podman that have an address on a
+// network.
+func (e *Engine) foreignHolders(ctx context.Context, name string) ([]string, error) {
+	path := filepath.Join(rootNetworkRun, "ipam.db")
+	if e.Session.Rootless {
+		path = filepath.Join(e.RunRoot, "networks", "ipam.db")
+	}
+	holders, err := ipam.Open(path).Holders()
+	if err != nil || len(holders[name]) == 0 {
+		return nil, err
+	}
+	var foreign []string
+	for _, id := range holders[name] {
+		if _, err := e.state.Get(ctx, id); isAbsent(err) {
+			foreign = append(foreign, short(id)+" of podman")
+		}
+	}
+	return foreign, nil
 }
 
 func (e *Engine) removeUser(ctx context.Context, c *state.Container, timeout *uint) error {

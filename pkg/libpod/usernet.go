@@ -15,13 +15,16 @@ import (
 	"github.com/rootless-pod/pod/pkg/network/usernet"
 )
 
+// hostResolv is where the host's name servers are.
+const hostResolv = "/etc/resolv.conf"
+
 // UserNet says where the network namespace of this store's bridge networks is,
 // and what connects it.
 func (e *Engine) UserNet() usernet.Config {
 	h := e.netHelpers()
 	return usernet.Config{
 		Dir: filepath.Join(e.paths.net, "user"), NetNS: filepath.Join(e.paths.netns, "usernet-"+filepath.Base(e.paths.run)),
-		Rootless: e.Session.Rootless, CacheDir: e.paths.net,
+		Rootless: e.Session.Rootless, CacheDir: e.paths.net, Resolv: hostResolv,
 		Pasta: h.Pasta, PastaOptions: h.PastaOptions, Slirp4netns: h.Slirp4netns, SlirpOptions: h.SlirpOptions, Default: h.Default,
 		Place: e.placeShared,
 	}

@@ -31,6 +31,14 @@ func onTerm(image string) []string {
 	return []string{image, "sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"}
 }
 
+// once runs a command of a tool.
+func once(args ...string) func(context.Context, *tool) error {
+	return func(ctx context.Context, t *tool) error {
+		_, err := t.run(ctx, args...)
+		return err
+	}
+}
+
 func call(args ...string) func(context.Context, *tool, string) error {
 	return func(ctx context.Context, t *tool, id string) error {
 		all := append([]string(nil), args...)
@@ -64,6 +72,21 @@ func (b *bench) runs() []spec {
 		{name: "run --rm, network none", limit: 0.45, goal: 0.30, args: run("--network", "none")},
 		{name: "run --rm, default network", limit: 0.50, goal: 0.30, args: run()},
 		{name: "run --rm, network host", goal: 0.30, args: run("--network", "host")},
+		// Nobody else is on it: all of it is made and taken down each time.
+		{
+			name: "run --rm, a bridge network", limit: 0.50, goal: 0.40, args: run("--network", "bench"),
+			setup: once("network", "create", "bench"), teardown: once("network", "rm", "-f", "bench"),
+		},
+		{
+			name: "run --rm, a bridge network in use", goal: 0.40, args: run("--network", "bench"),
+			setup: func(ctx context.Context, t *tool) error {
+				if err := once("network", "create", "bench")(ctx, t); err != nil {
+					return err
+				}
+				return once("run", "-d", "--name", "bench", "--network", "bench", image, "sleep", "100000")(ctx, t)
+			},
+			teardown: once("network", "rm", "-f", "-t", "0", "bench"),
+		},
 		{name: "16 parallel run --rm", goal: 0.30, rounds: 5, do: b.parallel(16, run()("")...)},
 		{name: "run --rm, CPU", goal: 0.30, unit: "CPU ms", rounds: 10, do: b.cpu(run()("")...)},
 		{

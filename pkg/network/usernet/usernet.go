@@ -23,6 +23,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -54,6 +55,8 @@ type Config struct {
 	Default string
 	// CacheDir keeps what is known of the programs.
 	CacheDir string
+	// Resolv is the host's resolv.conf; empty: it is not followed.
+	Resolv string
 	// Place moves the helper to where it outlives the session; may be nil.
 	Place func(ctx context.Context, pid int) error
 	// Ending ends what else is in the namespace, before that ends; may be nil.
@@ -78,6 +81,8 @@ type Namespace struct {
 	Link link.Link
 	// Driver is pasta or slirp4netns, or empty.
 	Driver string
+	// asked is the name server that the helper forwards to.
+	asked string
 	// Started: the helper was started by this call, so who looks after what it
 	// forwarded before must do so again.
 	Started bool
@@ -95,6 +100,7 @@ type record struct {
 	Addresses   []netip.Prefix `json:"addresses,omitempty"`
 	DNS         []string       `json:"dns,omitempty"`
 	HostAddress string         `json:"host_address,omitempty"`
+	Asked       string         `json:"asked,omitempty"`
 }
 
 const (
@@ -126,7 +132,7 @@ func Open(ctx context.Context, cfg Config, user User) (*Namespace, error) {
 	if err := step.Do(ctx, "usernet.mark", func() error { return user.mark(cfg) }); err != nil {
 		return nil, err
 	}
-	if found && ns.Link.Process.Alive() {
+	if found && ns.sound(cfg) {
 		return ns, nil
 	}
 	if ns, err = repair(ctx, cfg, found); err != nil {
@@ -144,10 +150,11 @@ func Look(cfg Config) (*Namespace, bool) {
 	return look(cfg)
 }
 
-// Mend starts the helper of a namespace that exists and has lost it. It costs a
-// few system calls when there is nothing to do.
+// Mend starts the helper of a namespace that exists and has lost it, or whose
+// helper forwards name queries to a server that the host does not ask any more. It
+// costs a few system calls when there is nothing to do.
 func Mend(ctx context.Context, cfg Config) (*Namespace, error) {
-	if ns, found := Look(cfg); !found || !cfg.Rootless || ns.Link.Process.Alive() {
+	if ns, found := Look(cfg); !found || !cfg.Rootless || ns.sound(cfg) {
 		return ns, nil
 	}
 	unlock, err := lock(ctx, cfg.Dir)
@@ -156,7 +163,7 @@ func Mend(ctx context.Context, cfg Config) (*Namespace, error) {
 	}
 	defer unlock()
 	ns, found := look(cfg)
-	if !found || ns.Link.Process.Alive() || len(users(cfg)) == 0 {
+	if !found || ns.sound(cfg) || len(users(cfg)) == 0 {
 		return ns, nil
 	}
 	return repair(ctx, cfg, true)
@@ -214,9 +221,41 @@ func look(cfg Config) (*Namespace, bool) {
 	if err != nil || dev != r.Dev || inode != r.Inode {
 		return nil, false
 	}
-	return &Namespace{path: cfg.NetNS, inode: inode, Driver: r.Driver, Link: link.Link{
+	return &Namespace{path: cfg.NetNS, inode: inode, Driver: r.Driver, asked: r.Asked, Link: link.Link{
 		Process: r.Helper, Addresses: r.Addresses, DNS: r.DNS, HostAddress: r.HostAddress,
 	}}, true
+}
+
+// sound says whether the helper lives and forwards name queries to whom the host
+// asks. pasta reads that when it starts. Only a server on the host's loopback is
+// asked through it: others can be reached without.
+func (n *Namespace) sound(cfg Config) bool {
+	if !n.Link.Process.Alive() {
+		return false
+	}
+	if n.Driver != Pasta || cfg.Resolv == "" {
+		return true
+	}
+	now := nameServer(cfg.Resolv)
+	ip, err := netip.ParseAddr(now)
+	return now == n.asked || err != nil || !ip.IsLoopback()
+}
+
+// nameServer is the first one in a resolv.conf.
+func nameServer(path string) string {
+	if path == "" {
+		return ""
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(data)) {
+		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "nameserver" {
+			return fields[1]
+		}
+	}
+	return ""
 }
 
 // identity names a namespace for as long as it exists.
@@ -245,7 +284,7 @@ func repair(ctx context.Context, cfg Config, found bool) (*Namespace, error) {
 			return nil, err
 		}
 	}
-	ns := &Namespace{path: cfg.NetNS, Started: true}
+	ns := &Namespace{path: cfg.NetNS, Started: true, asked: nameServer(cfg.Resolv)}
 	if err := step.Do(ctx, "usernet.helper", func() error { return ns.connect(ctx, cfg) }); err != nil {
 		return nil, fmt.Errorf("connect bridge networks to the host: %w", err)
 	}
@@ -269,7 +308,7 @@ func (n *Namespace) write(cfg Config) error {
 	n.inode = inode
 	data, err := json.Marshal(record{
 		Dev: dev, Inode: inode, Driver: n.Driver, Helper: n.Link.Process,
-		Addresses: n.Link.Addresses, DNS: n.Link.DNS, HostAddress: n.Link.HostAddress,
+		Addresses: n.Link.Addresses, DNS: n.Link.DNS, HostAddress: n.Link.HostAddress, Asked: n.asked,
 	})
 	if err == nil {
 		err = wholefile.Write(filepath.Join(cfg.Dir, recordFile), recordFile+".*", data)

@@ -152,6 +152,20 @@ func TestInsideMend(t *testing.T) {
 	if !b.Started || !b.Link.Process.Alive() || len(b.Link.Addresses) == 0 {
 		t.Errorf("not mended: %+v", b)
 	}
+	// The host asks a stub of its own now: pasta must forward to that.
+	resolv := filepath.Join(filepath.Dir(cfg.Dir), "resolv.conf")
+	for server, other := range map[string]bool{"192.0.2.1": false, "127.0.0.53": true} {
+		if err := os.WriteFile(resolv, []byte("nameserver "+server+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		followed := cfg
+		followed.Resolv = resolv
+		c, err := Mend(t.Context(), followed)
+		if err != nil || c.Started != other || !c.Link.Process.Alive() {
+			t.Errorf("name server %s: %+v, %v", server, c, err)
+		}
+		b = c
+	}
 	if again, err := Mend(t.Context(), cfg); err != nil || again.Started || again.Link.Process != b.Link.Process {
 		t.Errorf("mended twice: %+v, %v", again, err)
 	}

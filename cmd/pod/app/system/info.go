@@ -108,7 +108,7 @@ func gather(ctx context.Context, a *cli.App) (*info, error) {
 		return nil, err
 	}
 	i := &info{Version: version.Get(), Plugins: pluginInfo{
-		Volume: []string{"local"}, Network: []string{"none", "host", "pasta", "slirp4netns"},
+		Volume: []string{"local"}, Network: []string{"bridge", "macvlan", "ipvlan", "none", "host", "pasta", "slirp4netns"},
 		Log: []string{"k8s-file", "none", "journald"}, Authorization: []string{},
 	}}
 	var group errgroup.Group

@@ -32,7 +32,7 @@ func newPrune(a *cli.App) *cobra.Command {
 	o := pruneOptions{}
 	cmd := &cobra.Command{
 		Use: "prune [options]", Short: "Remove unused data",
-		Long: "Remove stopped containers and images without a name that nothing uses; with --all every image\n" +
+		Long: "Remove stopped containers, networks that no container is on and images without a name that nothing uses; with --all every image\n" +
 			"that no container uses, with --volumes the volumes that no container uses.",
 		Example: "  pod system prune\n  pod system prune --all --force --volumes\n  pod system prune --all --filter unused-for=30d",
 		Args:    cobra.NoArgs,
@@ -98,6 +98,11 @@ func runPrune(ctx context.Context, a *cli.App, o pruneOptions) error {
 		gone, freed = append(gone, p.ID), freed+p.Size
 	}
 	report(a, "Deleted Containers", gone)
+	networks, err := pruneNetworks(ctx, e, o)
+	if err != nil {
+		failed = append(failed, err)
+	}
+	report(a, "Deleted Networks", networks)
 	if o.volumes {
 		volumes, err := e.PruneVolumes(ctx, true, o.filters)
 		if err != nil {
@@ -151,6 +156,20 @@ func pruneRecords(a *cli.App, all bool) (int64, error) {
 	return reason.Prune(paths.Root, oldRecord)
 }
 
+// pruneNetworks removes networks that no container is on; when they were used last
+// is not known.
+func pruneNetworks(ctx context.Context, e *libpod.Engine, o pruneOptions) (names []string, err error) {
+	if o.unusedFor != nil {
+		return nil, nil
+	}
+	removed, err := e.PruneNetworks(ctx, o.filters)
+	for i := range removed {
+		e.NetworkMade(ctx, events.Remove, &removed[i])
+		names = append(names, removed[i].Name)
+	}
+	return names, err
+}
+
 // pruneContainers removes containers at rest, and with --build those of builds.
 func pruneContainers(ctx context.Context, e *libpod.Engine, o pruneOptions) ([]libpod.Pruned, []error) {
 	var errs []error
@@ -175,6 +194,9 @@ func (o *pruneOptions) warning() string {
 		return lines[0] + "\n\t- files in the store that no container, image or record knows\n"
 	}
 	lines = append(lines, "\t- all stopped containers", "\t- all stopped pods")
+	if o.unusedFor == nil {
+		lines = append(lines, "\t- all networks not used by at least one container")
+	}
 	if o.build {
 		lines = append(lines, "\t- all build containers")
 	}

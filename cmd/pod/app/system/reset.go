@@ -21,7 +21,7 @@ func newReset(a *cli.App) *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use: "reset [options]", Short: "Reset the store to its first state",
-		Long: "Stop and remove all containers, and delete all volumes and images of the store, also those that\n" +
+		Long: "Stop and remove all containers, and delete all networks, volumes and images of the store, also those that\n" +
 			"podman, buildah or skopeo put there. Configuration files stay.",
 		Example: "  pod system reset\n  pod --root /tmp/store system reset --force",
 		Args:    cobra.NoArgs,
@@ -37,7 +37,7 @@ func runReset(ctx context.Context, a *cli.App, force bool) error {
 		return err
 	}
 	if !force {
-		question := "WARNING! This will remove:\n        - all containers\n        - all images\n        - all volumes\n" +
+		question := "WARNING! This will remove:\n        - all containers\n        - all images\n        - all networks\n        - all volumes\n" +
 			"of the store " + paths.Root + ", also those of podman, buildah and skopeo.\n"
 		if yes, err := confirm(a, question); err != nil || !yes {
 			return err
@@ -86,6 +86,9 @@ func emptyStore(ctx context.Context, a *cli.App) (string, error) {
 		}
 		runDir = info.RunDir
 		if err := removeAll(ctx, e); err != nil {
+			return "", err
+		}
+		if _, err := e.PruneNetworks(ctx, nil); err != nil {
 			return "", err
 		}
 	}
