@@ -19,6 +19,16 @@ finish() {
     pod unshare rm -rf "$dir" "$run"
 }
 trap finish EXIT
+trap show ERR
+set -E
+
+# show says what became of the container that all is about.
+show() {
+    printf 'soak: after %d rounds\n' "${i:-0}" >&2
+    "${P[@]}" inspect --format '{{json .State}}' soak-exec >&2 || true
+    "${P[@]}" logs soak-exec 2>&1 | tail -n 5 >&2 || true
+    "${P[@]}" events --since 10s --until 0s 2>&1 | tail -n 20 >&2 || true
+}
 
 die() { printf 'soak: %s\n' "$*" >&2; exit 1; }
 
