@@ -84,7 +84,7 @@ func describePod(ctx context.Context, e *libpod.Engine, name string, named bool)
 	p, err := e.LookupPod(ctx, name)
 	var absent state.ErrNoPod
 	if errors.As(err, &absent) {
-		return nil, fmt.Errorf("could not find a pod or container with the id or name %s", name)
+		return nil, fmt.Errorf("could not find a pod or container with the id or name %s: `pod ps -a` and `pod pod ps` list them", name)
 	}
 	if err != nil {
 		return nil, err
