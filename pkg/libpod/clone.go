@@ -83,6 +83,11 @@ func copySpec(spec *specgen.Container) (*specgen.Container, error) {
 	if err := json.Unmarshal(data, out); err != nil {
 		return nil, fmt.Errorf("copy description: %w", err)
 	}
+	for i := range out.Network.Ports {
+		if p := &out.Network.Ports[i]; p.Random {
+			p.HostPort, p.Random = 0, false // the original has that one
+		}
+	}
 	return out, nil
 }
 

@@ -110,10 +110,11 @@ func (e *Engine) describe(ctx context.Context, spec *specgen.Container, img spec
 	if err != nil {
 		return nil, none, err
 	}
-	return &state.Container{
+	c := &state.Container{
 		ID: id, Name: spec.Name, Created: time.Now().UTC(), Spec: *spec,
 		ImageID: img.ID, ImageName: img.Name, ImageDigest: img.Digest, Volatile: spec.Remove || e.Transient,
-	}, maps, nil
+	}
+	return c, maps, choosePorts(c)
 }
 
 // defaults fills what containers.conf decides when the container is made, so

@@ -40,11 +40,13 @@ type inspection struct {
 	connections []bridge.Connection
 	networkIDs  map[string]string
 	ports       []specgen.PortMapping
-	runtime     string
-	logPath     string
-	maps        idMaps
-	plan        cgroupPlan
-	driver      InspectDriver
+	// published are those of a container that runs.
+	published []Published
+	runtime   string
+	logPath   string
+	maps      idMaps
+	plan      cgroupPlan
+	driver    InspectDriver
 	// volumes is where volumes are; defaultCaps, pidsLimit and stopTimeout are
 	// configured.
 	volumes     func(name string) string
@@ -121,8 +123,12 @@ func (e *Engine) gather(ctx context.Context, c *state.Container) (*inspection, e
 		return nil, err
 	}
 	if in.ports = publishedPorts(c); isLive(in.status) {
-		if in.ports, err = e.Ports(ctx, c); err != nil {
-			in.ports = nil // the container whose network it has is gone
+		if in.published, err = e.Ports(ctx, c); err != nil {
+			in.published = nil // the container whose network it has is gone
+		}
+		in.ports = nil
+		for _, p := range in.published {
+			in.ports = append(in.ports, p.PortMapping)
 		}
 		if result, ok := NetworkOf(c); ok {
 			in.connections = result.Connections
@@ -332,6 +338,14 @@ func (in *inspection) options(m specgen.Mount) []string {
 // openPorts are published and exposed ports, by "80/tcp".
 func (in *inspection) openPorts() map[string][]InspectPort {
 	open := portBindings(in.ports)
+	for _, p := range in.published {
+		key := strconv.Itoa(int(p.ContainerPort)) + "/" + p.Protocol
+		for i := range open[key] {
+			if open[key][i].HostPort == strconv.Itoa(int(p.HostPort)) {
+				open[key][i].SourceKept = &p.KeepsSource
+			}
+		}
+	}
 	for port, protocols := range exposedPorts(in.c) {
 		for _, protocol := range protocols {
 			key := strconv.Itoa(int(port)) + "/" + protocol

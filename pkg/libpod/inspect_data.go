@@ -106,6 +106,9 @@ type InspectMount struct {
 type InspectPort struct {
 	HostIP   string `json:"HostIp"`
 	HostPort string
+	// SourceKept says, of a container that runs, whether it sees the addresses of
+	// those who use the port. The field's programs have no such key.
+	SourceKept *bool `json:",omitempty"`
 }
 
 // InspectNetwork is the network of the present run. The addresses of pasta and

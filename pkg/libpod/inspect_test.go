@@ -243,7 +243,7 @@ func TestInspection(t *testing.T) {
 			{Type: "volume", Name: "anon", Source: "/volumes/anon", Destination: "/data", Driver: "local", Options: []string{"nosuid", "nodev", "rbind"}, RW: true, Propagation: "rprivate"},
 		}},
 		{"Ports", out.NetworkSettings.Ports, map[string][]InspectPort{
-			"80/tcp": {{"0.0.0.0", "8080"}}, "81/tcp": {{"0.0.0.0", "8081"}}, "90/udp": nil,
+			"80/tcp": {{HostIP: "0.0.0.0", HostPort: "8080"}}, "81/tcp": {{HostIP: "0.0.0.0", HostPort: "8081"}}, "90/udp": nil,
 		}},
 		{"PortBindings", len(out.HostConfig.PortBindings), 2},
 		{"IDMappings", out.HostConfig.IDMappings, &InspectIDMaps{

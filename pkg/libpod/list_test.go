@@ -261,8 +261,12 @@ func TestPorts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := e.Ports(t.Context(), c)
-		if err != nil || len(got) != len(want) || !slices.Equal(got, want) {
+		published, err := e.Ports(t.Context(), c)
+		var got []specgen.PortMapping
+		for _, p := range published {
+			got = append(got, p.PortMapping)
+		}
+		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s: %v, %v, want %v", name, got, err, want)
 		}
 	}

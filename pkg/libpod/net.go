@@ -56,7 +56,7 @@ func (e *Engine) beginNetwork(ctx context.Context, c *state.Container, l *launch
 		return err
 	}
 	if l.net, err = network.Begin(ctx, req); err != nil {
-		return err
+		return e.whoHasPort(ctx, err)
 	}
 	l.netns = l.net.NetNS()
 	return nil
@@ -71,6 +71,9 @@ func (e *Engine) finishNetwork(ctx context.Context, c *state.Container, l *launc
 	l.net = nil
 	if result.Driver == network.Container {
 		e.inheritNetwork(ctx, c, result)
+	}
+	if err := e.keepPorts(ctx, c, result); err != nil {
+		return err
 	}
 	if c.Run.Network, err = json.Marshal(result); err != nil {
 		return fmt.Errorf("encode the network of container %s: %w", short(c.ID), err)

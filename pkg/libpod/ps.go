@@ -257,10 +257,15 @@ func publishedPorts(c *state.Container) []specgen.PortMapping {
 	if len(c.Spec.Network.Ports) == 0 {
 		return nil
 	}
+	ports := c.Spec.Network.Ports
 	if result, ok := NetworkOf(c); ok {
-		return result.Ports
+		ports = result.Ports
 	}
-	return c.Spec.Network.Ports
+	ports = slices.Clone(ports)
+	for i := range ports {
+		ports[i].Random = false // the record's matter
+	}
+	return ports
 }
 
 // exposedPorts are the ports that the image or the user exposes.

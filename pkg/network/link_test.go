@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -236,7 +237,11 @@ func TestInsideLinkPorts(t *testing.T) {
 			if sid, err := unix.Getsid(r.Helper.PID); err != nil || sid != r.Helper.PID {
 				t.Errorf("session %d of helper %d: %v", sid, r.Helper.PID, err)
 			}
-			if _, err := Begin(t.Context(), Request{ID: "other", Spec: specgen.Network{Mode: mode, Ports: r.Ports}, NetNSDir: req.NetNSDir, RunDir: req.RunDir, Helpers: req.Helpers}); !errors.Is(err, ErrPortInUse) {
+			fixed := slices.Clone(r.Ports)
+			for i := range fixed {
+				fixed[i].Random = false // as if the user had named them
+			}
+			if _, err := Begin(t.Context(), Request{ID: "other", Spec: specgen.Network{Mode: mode, Ports: fixed}, NetNSDir: req.NetNSDir, RunDir: req.RunDir, Helpers: req.Helpers}); !errors.Is(err, ErrPortInUse) {
 				t.Errorf("port in use: %v", err)
 			}
 			down(t, req, r)

@@ -16,6 +16,35 @@ import (
 // ErrPortInUse says that a host port is taken.
 var ErrPortInUse = errors.New("already in use")
 
+// PortError says which port is taken. It is ErrPortInUse.
+type PortError struct {
+	Port specgen.PortMapping
+	// By is who has it, if that is known, and Remedy what to do about it.
+	By, Remedy string
+}
+
+// Error is for the user.
+func (e *PortError) Error() string {
+	by, remedy := "", "choose another port or stop what listens there"
+	if e.By != "" {
+		by = " by " + e.By
+	}
+	if e.Remedy != "" {
+		remedy = e.Remedy
+	}
+	return fmt.Sprintf("port %d/%s is %v on %s%s: %s", e.Port.HostPort, e.Port.Protocol, ErrPortInUse, onAddress(e.Port), by, remedy)
+}
+
+// Unwrap makes it ErrPortInUse.
+func (e *PortError) Unwrap() error { return ErrPortInUse }
+
+func onAddress(p specgen.PortMapping) string {
+	if p.HostIP == "" {
+		return "all addresses"
+	}
+	return p.HostIP
+}
+
 const portStart = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
 
 // ResolvePorts checks that every host port can be bound now, in the network
@@ -51,13 +80,7 @@ func holdPorts(ports []specgen.PortMapping) ([]specgen.PortMapping, held, error)
 		if last := int(p.ContainerPort) + int(p.Range) - 1; last > 65535 {
 			return fail(fmt.Errorf("publish to container ports %d-%d: ports end at 65535", p.ContainerPort, last))
 		}
-		var err error
-		if p.HostPort == 0 {
-			err = held.random(&p)
-		} else {
-			err = held.all(p)
-		}
-		if err != nil {
+		if err := held.take(&p); err != nil {
 			return fail(err)
 		}
 		resolved = append(resolved, p)
@@ -84,6 +107,24 @@ func (h *held) release() {
 		_ = unix.Close(fd)
 	}
 	*h = nil
+}
+
+// take binds a mapping. A random port is kept from start to start as long as it is
+// free.
+func (h *held) take(p *specgen.PortMapping) error {
+	if p.HostPort != 0 {
+		before := len(*h)
+		err := h.all(*p)
+		if err == nil || !p.Random || !errors.Is(err, ErrPortInUse) {
+			return err
+		}
+		tail := (*h)[before:]
+		tail.release()
+		*h = (*h)[:before]
+		p.HostPort = 0
+	}
+	p.Random = true
+	return h.random(p)
 }
 
 // all binds every port of a mapping.
@@ -212,13 +253,12 @@ func boundPort(fd int) (uint16, error) {
 
 // explain says what a user can do about a port that cannot be bound.
 func explain(p specgen.PortMapping, port uint16, err error) error {
-	where := p.HostIP
-	if where == "" {
-		where = "all addresses"
-	}
+	where := onAddress(p)
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
-		return fmt.Errorf("port %d/%s is %w on %s: choose another port or stop what listens there", port, p.Protocol, ErrPortInUse, where)
+		one := p
+		one.HostPort, one.Range = port, 1
+		return &PortError{Port: one}
 	case errors.Is(err, unix.EACCES):
 		return fmt.Errorf("port %d/%s needs privilege: ports below %s are for root; choose a higher one, or as root run `sysctl net.ipv4.ip_unprivileged_port_start=%d` (pod doctor --check ports explains)",
 			port, p.Protocol, unprivilegedStart(), port)

@@ -219,6 +219,8 @@ type PortMapping struct {
 	Range uint16 `json:"range"`
 	// Protocol is tcp, udp or sctp.
 	Protocol string `json:"protocol"`
+	// Random: pod chose HostPort, and may choose another if that is taken.
+	Random bool `json:"random,omitempty"`
 }
 
 // Storage is what is mounted.

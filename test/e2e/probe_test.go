@@ -14,7 +14,7 @@ const probeVerb = "probe"
 
 // probe runs one of
 //
-//	probe serve PORT...   answer each TCP client and each datagram with its sender
+//	probe serve PORT...   answer each TCP client and each datagram with its sender; PORT 0 is printed
 //	probe ask tcp|udp ADDRESS:PORT   print the answer
 //
 // and says whether it was asked to.
@@ -37,6 +37,9 @@ func probeServe(ports []string) error {
 		l, err := net.Listen("tcp", ":"+port) //nolint:noctx // ends with its container
 		if err != nil {
 			return err
+		}
+		if _, port, _ = net.SplitHostPort(l.Addr().String()); ports[0] == "0" {
+			fmt.Println(port)
 		}
 		u, err := net.ListenPacket("udp", ":"+port) //nolint:noctx // ends with its container
 		if err != nil {

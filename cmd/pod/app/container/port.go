@@ -17,17 +17,18 @@ import (
 	"github.com/rootless-pod/pod/pkg/specgen"
 )
 
-type portOptions struct{ all, latest bool }
+type portOptions struct{ all, latest, source bool }
 
 func newPort(a *cli.App) *cobra.Command {
 	var opts portOptions
 	cmd := &cobra.Command{
 		Use: "port [options] CONTAINER [PORT]", Short: "List port mappings or a specific mapping for the container",
 		Long:    "Shows where the ports of a container that runs are published on the host.",
-		Example: "  pod port web\n  pod port web 80/tcp\n  pod port --all",
+		Example: "  pod port web\n  pod port web 80/tcp\n  pod port --all\n  pod port --source web",
 	}
 	flag.All(cmd.Flags(), &opts.all, "a", "Display port information for all containers")
 	flag.Latest(cmd.Flags(), &opts.latest)
+	cmd.Flags().BoolVar(&opts.source, "source", false, "Say for each port whether the container sees its clients' addresses")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runPort(cmd.Context(), a, &opts, args) }
 	return cmd
 }
@@ -52,11 +53,11 @@ func runPort(ctx context.Context, a *cli.App, opts *portOptions, args []string) 
 			switch {
 			case port != "" && port == inside:
 				found = true
-				fmt.Fprintln(a.Out, hostPort(p))
+				fmt.Fprintln(a.Out, opts.text(p))
 			case port == "" && opts.all:
-				fmt.Fprintf(a.Out, "%s\t%s -> %s\n", output.ShortID(c.ID), inside, hostPort(p))
+				fmt.Fprintf(a.Out, "%s\t%s -> %s\n", output.ShortID(c.ID), inside, opts.text(p))
 			case port == "":
-				fmt.Fprintf(a.Out, "%s -> %s\n", inside, hostPort(p))
+				fmt.Fprintf(a.Out, "%s -> %s\n", inside, opts.text(p))
 			}
 		}
 	}
@@ -114,6 +115,18 @@ func parsePort(s string) (string, error) {
 		return "", fmt.Errorf("invalid port %q: write PORT or PORT/PROTOCOL, as 80/tcp", s)
 	}
 	return strconv.FormatUint(n, 10) + "/" + strings.ToLower(protocol), nil
+}
+
+// text is where a port is published.
+func (o *portOptions) text(p libpod.Published) string {
+	switch {
+	case !o.source:
+		return hostPort(p.PortMapping)
+	case p.KeepsSource:
+		return hostPort(p.PortMapping) + "\tsource kept"
+	default:
+		return hostPort(p.PortMapping) + "\tsource lost"
+	}
 }
 
 func hostPort(p specgen.PortMapping) string {
