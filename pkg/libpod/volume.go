@@ -49,7 +49,7 @@ func (e *Engine) CreateVolume(ctx context.Context, opts VolumeOptions) (*state.V
 		return nil, err
 	}
 	defer e.unlock(lock)
-	if have, err := e.volumeNamed(ctx, opts.Name); err == nil {
+	if have, err := e.settledVolume(ctx, opts.Name); err == nil {
 		if opts.Ignore {
 			return have, nil
 		}
@@ -116,11 +116,20 @@ func (e *Engine) addVolume(ctx context.Context, v *state.Volume, options *volume
 	}
 	err = step.Do(ctx, "volume.make", func() error { return e.fillPlace(ctx, v, options) })
 	if err != nil {
-		return errors.Join(err, e.dropVolume(context.WithoutCancel(ctx), v))
+		return errors.Join(err, e.undoVolume(context.WithoutCancel(ctx), v))
 	}
 	v.Mountpoint = place.Data()
 	e.write(ctx, events.Event{Type: events.Volume, Status: events.Create, Name: v.Name, Attributes: v.Labels})
 	return nil
+}
+
+// undoVolume removes what a failed addVolume made. What a plugin may have made for it
+// is left: it has just failed, and nothing says that the volume was not there before.
+func (e *Engine) undoVolume(ctx context.Context, v *state.Volume) error {
+	if v.Driver != volume.Local && v.Driver != volume.Image {
+		return errors.Join(e.volumePlace(v.Name).Remove(), e.state.RemoveVolume(ctx, v.Name))
+	}
+	return e.dropVolume(ctx, v)
 }
 
 // fillPlace makes what belongs to a volume of its driver. It may be done again.
@@ -299,11 +308,15 @@ func (e *Engine) volumeDir(name string) string { return e.volumePlace(name).Data
 // lockVolume waits for the lock of a volume. Who has a container's too takes that
 // first.
 func (e *Engine) lockVolume(ctx context.Context, name string) (*state.Lock, error) {
+	return e.state.Lock(ctx, volumeLock(name))
+}
+
+func volumeLock(name string) string {
 	if len(name) > 200 { // a file has the name
 		sum := sha256.Sum256([]byte(name))
 		name = hex.EncodeToString(sum[:])
 	}
-	return e.state.Lock(ctx, "volume-"+name)
+	return "volume-" + name
 }
 
 // makeVolumes makes the volumes of a container that are not there yet. Names of

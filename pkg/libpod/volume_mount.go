@@ -179,6 +179,7 @@ func (e *Engine) settleVolumes(ctx context.Context) error {
 	}
 	var errs []error
 	for _, v := range all {
+		errs = append(errs, e.settleRestore(ctx, v))
 		_, needed, err := needsMount(v)
 		if err != nil || !needed {
 			continue // a damaged record is shown by those who use it
@@ -188,6 +189,29 @@ func (e *Engine) settleVolumes(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// settleRestore removes what a killed restore left. One at work holds the lock.
+func (e *Engine) settleRestore(ctx context.Context, v *state.Volume) error {
+	if _, err := os.Lstat(e.volumePlace(v.Name).Staging()); err != nil && !v.Making {
+		return nil //nolint:nilerr // nothing is left
+	}
+	lock, ok, err := e.state.TryLock(volumeLock(v.Name))
+	if err != nil || !ok {
+		return err
+	}
+	defer e.unlock(lock)
+	if v, err = e.state.VolumeNamed(ctx, v.Name); err != nil {
+		var absent state.ErrNoVolume
+		if errors.As(err, &absent) {
+			return nil
+		}
+		return err
+	}
+	if v.Making {
+		return e.dropVolume(ctx, v)
+	}
+	return e.volumePlace(v.Name).Sweep()
 }
 
 // dropClaim removes the empty directory of a volume that was never recorded.

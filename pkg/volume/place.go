@@ -81,6 +81,14 @@ func (p Place) Make(uid, gid int) error {
 	return os.Rename(p.Staging(), p.Data())
 }
 
+// Stage makes the staging directory, empty and for its owner alone.
+func (p Place) Stage() error {
+	if err := os.Mkdir(p.Staging(), 0o700); err != nil {
+		return fmt.Errorf("make directory of the new content: %w", err)
+	}
+	return nil
+}
+
 // Sweep removes what a killed restore left beside the content.
 func (p Place) Sweep() error { return Remove(p.Staging()) }
 

@@ -42,6 +42,7 @@ func commands() map[string]command {
 		"walk":        walk,
 		"walkpull":    walkPull,
 		"walkruntime": walkRuntime,
+		"volplugin":   volPlugin,
 		"wicked":      wickedCommand,
 	}
 }

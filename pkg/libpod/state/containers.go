@@ -170,7 +170,7 @@ func (s *Store) Pending(ctx context.Context) ([]*Container, error) {
 	var ids []string
 	err := s.read(ctx, "list pending containers", func(ctx context.Context, q querier) (err error) {
 		ids, err = column(ctx, q, `SELECT id FROM run.runs
-			WHERE phase IN ('creating','starting','init','cleaning','removing') AND boot_id = ?1`, s.bootID)
+			WHERE phase IN ('creating','starting','init','paused','running','cleaning','removing') AND boot_id = ?1`, s.bootID)
 		return err
 	})
 	if err != nil {
@@ -199,6 +199,8 @@ func (r *Run) pending() bool {
 	switch r.Phase {
 	case PhaseCreating, PhaseStarting, PhaseInit, PhaseCleaning, PhaseRemoving:
 		return true
+	case PhasePaused, PhaseRunning:
+		return r.Owner.PID != 0 // somebody has paused it to read it
 	}
 	return false
 }

@@ -145,8 +145,10 @@ type Volume struct {
 	// something is in it: up to then each use gives it its owner.
 	NeedsCopyUp bool `json:"needs_copy_up,omitempty"`
 	NeedsChown  bool `json:"needs_chown,omitempty"`
-	UID         int  `json:"uid,omitempty"`
-	GID         int  `json:"gid,omitempty"`
+	// Making: a restore makes the volume; without a process at it, it is nothing.
+	Making bool `json:"making,omitempty"`
+	UID    int  `json:"uid,omitempty"`
+	GID    int  `json:"gid,omitempty"`
 	// StorageID is the container of the store that holds what is written over an
 	// image (driver image).
 	StorageID  string `json:"storage_id,omitempty"`

@@ -24,8 +24,8 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		Args:    cobra.NoArgs,
 		RunE:    cli.MissingCommand,
 	}
-	group.AddCommand(newCreate(a), newExists(a), newExport(a), newImport(a), newInspect(a), newList(a), newMount(a), newPrune(a),
-		newReload(a), newRm(a), newUnmount(a))
+	group.AddCommand(newBackup(a), newCreate(a), newExists(a), newExport(a), newImport(a), newInspect(a), newList(a), newMount(a), newPrune(a),
+		newReload(a), newRestore(a), newRm(a), newUnmount(a))
 	return group, nil
 }
 
