@@ -292,7 +292,7 @@ func (e *Engine) settleOnce(ctx context.Context, c *state.Container) (*state.Con
 	case state.PhaseCleaning:
 	case state.PhaseRunning, state.PhasePaused, state.PhaseCreated:
 		if c.Run.Init.Alive() {
-			if err := e.settleLimits(ctx, c); err != nil {
+			if err := errors.Join(e.settleLimits(ctx, c), e.settleShape(ctx, c)); err != nil {
 				return nil, err
 			}
 			return c, e.settlePause(ctx, c)

@@ -105,6 +105,11 @@ func (e *Engine) recordNetwork(ctx context.Context, c *state.Container, result *
 	if err := step.Do(ctx, "state.network", func() error { return e.state.SetRun(ctx, c.ID, c.Run) }); err != nil {
 		return err
 	}
+	if c.Spec.Network.Shape.Given() { // an interface may be new
+		if err := e.shapeNetwork(ctx, c, result); err != nil {
+			return err
+		}
+	}
 	return e.writeNetFiles(ctx, c, &launch{dir: e.paths.container(c.ID), root: fmt.Sprintf("/proc/%d/root", c.Run.Init.PID)}, result)
 }
 

@@ -135,6 +135,16 @@ type InspectNetwork struct {
 	Ports                  map[string][]InspectPort
 	SandboxKey             string
 	Networks               map[string]*InspectEndpoint `json:"Networks,omitempty"`
+	// Impaired is pod's own: what makes the network worse than it comes.
+	Impaired *InspectShape `json:"Impaired,omitempty"`
+}
+
+// InspectShape are limits of a network: bits a second, time, percent.
+type InspectShape struct {
+	RateIn  uint64        `json:"RateIn,omitempty"`
+	RateOut uint64        `json:"RateOut,omitempty"`
+	Delay   time.Duration `json:"Delay,omitempty"`
+	Loss    float64       `json:"Loss,omitempty"`
 }
 
 // InspectAddress is an address beside the first.

@@ -12,6 +12,9 @@ import (
 // beside the list, are filled by the only network there is.
 func (in *inspection) network() InspectNetwork {
 	n := InspectNetwork{Ports: in.openPorts(), SandboxKey: in.netns, Networks: in.networks()}
+	if s := in.c.Spec.Network.Shape; s.Given() {
+		n.Impaired = &InspectShape{RateIn: s.RateIn, RateOut: s.RateOut, Delay: s.Delay, Loss: s.Loss}
+	}
 	if in.mode != network.Bridge || len(n.Networks) != 1 {
 		return n
 	}

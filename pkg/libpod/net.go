@@ -78,6 +78,11 @@ func (e *Engine) finishNetwork(ctx context.Context, c *state.Container, l *launc
 	if c.Run.Network, err = json.Marshal(result); err != nil {
 		return fmt.Errorf("encode the network of container %s: %w", short(c.ID), err)
 	}
+	if c.Spec.Network.Shape.Given() {
+		if err := e.shapeNetwork(ctx, c, result); err != nil {
+			return err
+		}
+	}
 	for _, w := range result.Warnings {
 		e.Warn(w)
 	}

@@ -48,10 +48,16 @@ func (e *Engine) Update(ctx context.Context, nameOrID string, u *specgen.Update)
 	}
 	old := c.Spec
 	c.Spec = *spec
-	if reflect.DeepEqual(old.Resources, spec.Resources) {
-		err = step.Do(ctx, "state.update", func() error { return e.state.Update(ctx, c) })
+	record := func() error {
+		if reflect.DeepEqual(old.Resources, spec.Resources) {
+			return step.Do(ctx, "state.update", func() error { return e.state.Update(ctx, c) })
+		}
+		return e.updateLimits(ctx, c)
+	}
+	if old.Network.Shape == spec.Network.Shape {
+		err = record()
 	} else {
-		err = e.updateLimits(ctx, c)
+		err = e.reshape(ctx, c, old.Network.Shape, record)
 	}
 	if err != nil {
 		return nil, err

@@ -206,6 +206,8 @@ type Network struct {
 	// configured one.
 	HostsFile  string `json:"hosts_file,omitempty"`
 	NoHostname bool   `json:"no_hostname,omitempty"`
+	// Shape limits the rate of the container's own network, delays and drops.
+	Shape Shape `json:"shape,omitzero"`
 }
 
 // PortMapping publishes Range consecutive ports.

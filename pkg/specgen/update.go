@@ -19,6 +19,8 @@ type Update struct {
 	Ulimits []string
 	// Health over that of the container; nil leaves it.
 	Health *Health
+	// Shape changes the network's.
+	Shape ShapeChange
 }
 
 // Update changes c, or returns why what would be is no container; c is then
@@ -48,6 +50,7 @@ func (c *Container) Update(u *Update) error {
 			return strings.HasPrefix(l, name+"=")
 		}), limit)
 	}
+	c.Network.Shape = u.Shape.Over(c.Network.Shape)
 	if u.Health != nil {
 		if err := u.Health.Validate(); err != nil {
 			return err

@@ -242,6 +242,9 @@ func (n *Network) validate() error {
 	if err := n.validateMode(); err != nil {
 		return err
 	}
+	if err := n.checkShape(); err != nil {
+		return err
+	}
 	if len(n.Hostname) > maxHostname {
 		return fmt.Errorf("hostname %q is longer than 64 characters", n.Hostname)
 	}

@@ -101,6 +101,8 @@ type Run struct {
 	Poststop []rspec.Hook `json:"poststop,omitempty"`
 	// Limits: a change of limits is under way.
 	Limits *Limits `json:"limits,omitempty"`
+	// Reshaping: a change of the network's rate, delay or loss is under way.
+	Reshaping bool `json:"reshaping,omitempty"`
 	// Volumes: a removal under way takes the anonymous volumes along.
 	Volumes bool `json:"volumes,omitempty"`
 }

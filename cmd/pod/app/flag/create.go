@@ -40,6 +40,7 @@ type CreateOptions struct {
 	Attach []string
 
 	fs                 *pflag.FlagSet
+	shape              specgen.ShapeChange
 	env                []string
 	envFiles           []string
 	labelFiles         []string
@@ -243,6 +244,7 @@ func network(fs *pflag.FlagSet, n *specgen.Network, o *CreateOptions) {
 		n.Expose = append(n.Expose, s)
 		return err
 	})
+	Shape(fs, "network-", &o.shape)
 	fs.StringVarP(&n.Hostname, "hostname", "h", "", "Set container hostname")
 	fs.BoolVar(&n.NoHostname, "no-hostname", false, "Do not create /etc/hostname within the container, instead use the version from the image")
 	fs.StringSliceVar(&n.AddHosts, "add-host", nil, "Add a custom host-to-IP mapping (host:ip)")

@@ -40,6 +40,7 @@ func (o *CreateOptions) Finish(c *specgen.Container, args []string, host Host) e
 	if err := c.Network.SetSingle(o.attached.ips, o.attached.mac, o.attached.aliases); err != nil {
 		return err
 	}
+	c.Network.Shape = o.shape.Over(c.Network.Shape)
 	if err := o.health.Finish(&c.Health); err != nil {
 		return err
 	}

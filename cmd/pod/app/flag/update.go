@@ -36,6 +36,7 @@ func Update(fs *pflag.FlagSet, u *specgen.Update) *UpdateOptions {
 		u.Ulimits = append(u.Ulimits, s)
 		return err
 	})
+	Shape(fs, "network-", &u.Shape)
 	o.health = Health(fs, &o.change)
 	return o
 }

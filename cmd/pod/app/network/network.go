@@ -21,7 +21,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		RunE:    cli.MissingCommand,
 	}
 	group.AddCommand(
-		newConnect(a), newCreate(a), newDisconnect(a), newExists(a), newInspect(a), newList(a), newPrune(a), newReload(a), newRm(a), newUpdate(a),
+		newConnect(a), newCreate(a), newDisconnect(a), newExists(a), newImpair(a), newInspect(a), newList(a), newPrune(a), newReload(a), newRm(a), newUpdate(a),
 	)
 	return group, nil
 }
