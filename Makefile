@@ -79,7 +79,7 @@ e2e-stage: build
 	contrib/install.sh .cache/host/usr/local
 	CGO_ENABLED=0 $(GO) test -c -o .cache/e2e.test ./test/e2e
 
-vm-qemu: e2e-stage ## scripts that need a whole kernel, in an emulated machine (slow: cpuset, weights of I/O, restore)
+vm-qemu: e2e-stage ## scripts that need a whole kernel, in an emulated machine (slow: cpuset, weights of I/O, netem, restore)
 	@RUN='$(RUN)' test/run vm-qemu
 
 # gVisor's runtime has no Debian package. One build serves every checkout.

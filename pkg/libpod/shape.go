@@ -22,7 +22,7 @@ func applyShape(ctx context.Context, c *state.Container, result *network.Result,
 	if !result.Own {
 		return fmt.Errorf("limit the network of container %s: it has none of its own, but that of %s", c.Name, result.Driver)
 	}
-	err := step.Do(ctx, "network.shape", func() error { return shape.Apply(result.NetNS, s) })
+	err := step.Do(ctx, "network.shape", func() error { return shape.Apply(result.NetNS, s, result.Ports) })
 	if err != nil {
 		return fmt.Errorf("limit the network of container %s: %w", c.Name, err)
 	}

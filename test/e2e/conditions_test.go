@@ -91,11 +91,27 @@ func conditions() map[string]func() string {
 			}
 			return exists("/dev/net/tun", "no /dev/net/tun")
 		},
+		"netem": noNetem,
+		"no-netem": func() string {
+			if noNetem() == "" {
+				return "the kernel has netem"
+			}
+			return ""
+		},
 		"catatonit": program("catatonit"),
 		"strace":    program("strace"),
 		"gpg":       program("gpg"),
 		"criu":      program("criu"),
 	}
+}
+
+// noNetem tries the queue that delays and drops packets.
+func noNetem() string {
+	const try = "PATH=$PATH:/usr/sbin:/sbin; tc qdisc add dev lo root netem delay 1ms"
+	if out, err := exec.Command("unshare", "-rn", "sh", "-c", try).CombinedOutput(); err != nil { //nolint:noctx // it ends by itself
+		return "the kernel has no netem: " + strings.TrimSpace(string(out))
+	}
+	return ""
 }
 
 func exists(path, otherwise string) string {

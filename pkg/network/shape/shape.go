@@ -24,13 +24,14 @@ import (
 const ifbPrefix = "podifb"
 
 // Apply gives the interfaces in the namespace at path the shape, instead of what
-// was there. After an error they have none, or that of a part.
-func Apply(path string, s specgen.Shape) error {
-	return netns.Do(path, func() error { return apply(s) })
+// was there, and the loopback for connections to the published ports. After an
+// error they have none, or that of a part.
+func Apply(path string, s specgen.Shape, ports []specgen.PortMapping) error {
+	return netns.Do(path, func() error { return apply(s, ports) })
 }
 
 // apply works in the network namespace of the thread.
-func apply(s specgen.Shape) error {
+func apply(s specgen.Shape, ports []specgen.PortMapping) error {
 	links, err := netlink.LinkList()
 	if err != nil {
 		return fmt.Errorf("list interfaces: %w", err)
@@ -38,7 +39,13 @@ func apply(s specgen.Shape) error {
 	shaped := 0
 	for _, link := range links {
 		attrs := link.Attrs()
-		if attrs.Flags&net.FlagLoopback != 0 || attrs.Flags&net.FlagUp == 0 || strings.HasPrefix(attrs.Name, ifbPrefix) {
+		if attrs.Flags&net.FlagLoopback != 0 {
+			if err := shapeLoopback(link, s, ports); err != nil {
+				return fmt.Errorf("interface %s: %w", attrs.Name, err)
+			}
+			continue
+		}
+		if attrs.Flags&net.FlagUp == 0 || strings.HasPrefix(attrs.Name, ifbPrefix) {
 			continue
 		}
 		if err := shapeLink(link, s); err != nil {
@@ -47,7 +54,7 @@ func apply(s specgen.Shape) error {
 		shaped++
 	}
 	if shaped == 0 && s.Given() {
-		return errors.New("the container has no network interface")
+		return errNoInterface
 	}
 	return nil
 }
@@ -59,13 +66,8 @@ func shapeLink(link netlink.Link, s specgen.Shape) error {
 	index, mtu := link.Attrs().Index, link.Attrs().MTU
 	parent := uint32(netlink.HANDLE_ROOT)
 	if s.Delay > 0 || s.Loss > 0 {
-		netem := netlink.NewNetem(
-			netlink.QdiscAttrs{LinkIndex: index, Handle: netlink.MakeHandle(1, 0), Parent: parent},
-			// The queue holds what is under way: 10 000 packets are 100 ms of 1 Gbit/s.
-			netlink.NetemQdiscAttrs{Latency: uint32(s.Delay.Microseconds()), Loss: float32(s.Loss), Limit: 10_000},
-		)
-		if err := netlink.QdiscAdd(netem); err != nil {
-			return explain("delay and loss", "netem", err)
+		if err := addNetem(index, parent, netlink.MakeHandle(1, 0), s); err != nil {
+			return err
 		}
 		parent = netlink.MakeHandle(1, 1)
 	}
@@ -76,6 +78,19 @@ func shapeLink(link netlink.Link, s specgen.Shape) error {
 	}
 	if s.RateIn > 0 {
 		return limitInput(link, s.RateIn)
+	}
+	return nil
+}
+
+// addNetem adds a queue that delays and drops. It holds what is under way: 10 000
+// packets are 100 ms of 1 Gbit/s.
+func addNetem(index int, parent, handle uint32, s specgen.Shape) error {
+	netem := netlink.NewNetem(
+		netlink.QdiscAttrs{LinkIndex: index, Handle: handle, Parent: parent},
+		netlink.NetemQdiscAttrs{Latency: uint32(s.Delay.Microseconds()), Loss: float32(s.Loss), Limit: 10_000},
+	)
+	if err := netlink.QdiscAdd(netem); err != nil {
+		return explain("delay and loss", "netem", err)
 	}
 	return nil
 }
@@ -168,7 +183,7 @@ var ErrUnsupported = errors.New("the kernel cannot do it")
 // explain says which part of the kernel is missing.
 func explain(what, part string, err error) error {
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) {
-		module := map[string]string{"tbf": "sch_tbf", "netem": "sch_netem", "ifb": "ifb", "ingress": "sch_ingress", "mirred": "act_mirred, cls_u32"}[part]
+		module := map[string]string{"tbf": "sch_tbf", "htb": "sch_htb", "u32": "cls_u32", "netem": "sch_netem", "ifb": "ifb", "ingress": "sch_ingress", "mirred": "act_mirred, cls_u32"}[part]
 		return fmt.Errorf("%s: %w: it has no %s (as root: modprobe %s, if the kernel was built with it)", what, ErrUnsupported, part, module)
 	}
 	return fmt.Errorf("%s: add %s: %w", what, part, err)
