@@ -108,6 +108,9 @@ func TestKeysAreTheFields(t *testing.T) {
 			delete(got, "")
 			for path, kind := range got {
 				ref, ok := want.of(path)
+				if path == "Ports[].random" {
+					continue // of the record; publishedPorts leaves it out
+				}
 				if !ok {
 					t.Errorf("key %s is not the field's", path)
 				} else if !slices.Contains(strings.Split(ref, "|"), kind) {

@@ -55,7 +55,7 @@ func call(args ...string) func(context.Context, *tool, string) error {
 func (b *bench) cases() []spec {
 	all := append(b.runs(), b.lifeCycle()...)
 	all = append(all, b.queries()...)
-	all = append(all, b.traffic()...)
+	all = append(append(all, b.traffic()...), b.crowded())
 	all = append(all, b.builds()...)
 	all = append(all, b.pulls()...)
 	all = append(all, b.userns()...)

@@ -15,6 +15,7 @@ import (
 const (
 	sendVerb  = "send"  // ADDRESS: send there for a while
 	serveVerb = "serve" // ADDRESS: take or give, as the client's first byte says
+	lookVerb  = "look"  // NAME: resolve it
 )
 
 // span is how long a stream flows.
@@ -36,6 +37,8 @@ func inside(args []string) (bool, error) {
 		return true, send(args[2])
 	case serveVerb:
 		return true, serve(args[2])
+	case lookVerb:
+		return true, look(args[2])
 	}
 	return false, nil
 }
