@@ -119,6 +119,9 @@ func Attach(ctx context.Context, o Options) (Result, error) {
 	stopInput := s.input(keys)
 	defer stopInput()
 	err = s.output()
+	if s.signal.Load() != 0 || ctx.Err() != nil {
+		s.leave()
+	}
 	switch {
 	case s.detached.Load():
 		return Result{Detached: true}, nil
@@ -317,7 +320,7 @@ func (s *session) copyInput(in io.Reader, strip *detacher) {
 		}
 		if detach {
 			s.detached.Store(true)
-			_ = s.conn.Close()
+			s.leave()
 			return
 		}
 		if errors.Is(err, errStopped) {

@@ -126,6 +126,30 @@ func TestAttachDetach(t *testing.T) {
 	}
 }
 
+// conmon must have read that somebody leaves before it can find the connection gone.
+func TestAttachLeaves(t *testing.T) {
+	gone := make(chan error, 1)
+	socket := fakeConmon(t, t.TempDir(), func(c *net.UnixConn) {
+		input(c) // ends with the empty message
+		// What a busy container prints now must still find somebody.
+		_, err := c.Write([]byte("\x02printed"))
+		gone <- err
+		_ = c.CloseRead()
+	})
+	r, w := io.Pipe()
+	go func() { _, _ = w.Write([]byte("\x10\x11")) }()
+	res, err := Attach(t.Context(), Options{
+		Socket: socket, Terminal: true, DetachKeys: DefaultDetachKeys,
+		Streams: Streams{In: r, Out: io.Discard},
+	})
+	if err != nil || !res.Detached {
+		t.Fatalf("Attach: %+v, %v", res, err)
+	}
+	if err := <-gone; err != nil {
+		t.Errorf("it was gone before conmon knew: %v", err)
+	}
+}
+
 func TestAttachContext(t *testing.T) {
 	socket := fakeConmon(t, t.TempDir(), func(c *net.UnixConn) { input(c) })
 	ctx, cancel := context.WithCancel(t.Context())
