@@ -502,9 +502,7 @@ func (m *Manager) Disconnect(ctx context.Context, c Container) error {
 	} else if err := m.names(nil).Drop(ctx, c.ID, names...); err != nil {
 		return err
 	}
-	if err := m.leased(p); err != nil {
-		return err
-	}
+	p.leased()
 	err = m.unbuild(ctx, p)
 	return errors.Join(err, m.leases().Free(c.ID, names...))
 }
@@ -524,13 +522,12 @@ func (m *Manager) Reload(ctx context.Context, c Container) (*Joined, error) {
 	return m.Connect(ctx, c)
 }
 
-// leased puts the addresses that a container has into a plan; those come with the
-// attachments.
-func (m *Manager) leased(p *plan) error {
+// leased puts the addresses that a container has, which come with the attachments,
+// into a plan.
+func (p *plan) leased() {
 	for i, a := range p.c.Attachments {
 		for _, ip := range a.IPs {
 			p.options[i].StaticIPs = append(p.options[i].StaticIPs, ip.AsSlice())
 		}
 	}
-	return nil
 }

@@ -147,7 +147,7 @@ func (m *Manager) withRules(ctx context.Context, p *plan, fresh []*types.Network
 	if err == nil && errors.Is(ruled, firewall.ErrUnsupported) {
 		// netavark may know another way, by iptables of old. What it has connected
 		// would be in its way.
-		if err := m.unbuild(ctx, p); err != nil {
+		if err := p.teardown(ctx); err != nil {
 			return nil, err
 		}
 		p.rules, p.tool.Firewall = false, netavark.Chosen
@@ -180,7 +180,7 @@ func (m *Manager) netavark(ctx context.Context, p *plan) (map[string]types.Statu
 }
 
 // unbuild takes the container off the plan's networks by netavark, which also
-// removes bridges that have nobody left.
+// removes bridges that have nobody left: nobody may come to them meanwhile.
 func (m *Manager) unbuild(ctx context.Context, p *plan) error {
 	if p.ns == nil {
 		ns, ok := usernet.Look(m.cfg.User)
@@ -189,12 +189,17 @@ func (m *Manager) unbuild(ctx context.Context, p *plan) error {
 		}
 		p.ns = ns
 	}
-	err := step.Do(ctx, "network.disconnect", func() error {
-		return p.ns.Do(func() error { return p.tool.Teardown(ctx, p.c.NetNS, p.request()) })
-	})
 	if !m.cfg.User.Rootless {
-		return err
+		return p.teardown(ctx)
 	}
+	for _, i := range byName(p.networks) {
+		unlock, err := m.lockNetwork(p.networks[i].Name, unix.LOCK_EX)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
+	err := p.teardown(ctx)
 	for i := range p.networks {
 		if gone := m.forgetGone(p, &p.networks[i]); err == nil {
 			err = gone
@@ -203,16 +208,17 @@ func (m *Manager) unbuild(ctx context.Context, p *plan) error {
 	return err
 }
 
+func (p *plan) teardown(ctx context.Context) error {
+	return step.Do(ctx, "network.disconnect", func() error {
+		return p.ns.Do(func() error { return p.tool.Teardown(ctx, p.c.NetNS, p.request()) })
+	})
+}
+
 // forgetGone removes what belongs to a bridge that is gone.
 func (m *Manager) forgetGone(p *plan, n *types.Network) error {
 	if n.Driver != types.BridgeNetworkDriver {
 		return nil
 	}
-	unlock, err := m.lockNetwork(n.Name, unix.LOCK_EX)
-	if err != nil {
-		return err
-	}
-	defer unlock()
 	return p.ns.Do(func() error {
 		if _, err := net.InterfaceByName(n.NetworkInterface); err == nil {
 			return nil
@@ -246,7 +252,7 @@ func (m *Manager) clear(p *plan, n *types.Network) error {
 // ports. None is no error.
 func removeIdle(name string) error {
 	if _, err := net.InterfaceByName(name); err != nil {
-		return nil // most often: there is none
+		return nil //nolint:nilerr // most often: there is none
 	}
 	found, err := netlink.LinkByName(name)
 	if err != nil {
@@ -284,13 +290,11 @@ func rulesOf(n *types.Network) firewall.Network {
 			f.Subnets = append(f.Subnets, netip.PrefixFrom(ip.Unmap(), ones).Masked())
 		}
 	}
-	switch isolate := n.Options[types.IsolateOption]; {
-	case isolate == "strict":
+	isolate := n.Options[types.IsolateOption]
+	if isolate == "strict" {
 		f.Isolation = firewall.Strict
-	default:
-		if on, err := strconv.ParseBool(isolate); err == nil && on {
-			f.Isolation = firewall.Isolated
-		}
+	} else if on, err := strconv.ParseBool(isolate); err == nil && on {
+		f.Isolation = firewall.Isolated
 	}
 	return f
 }

@@ -188,7 +188,8 @@ func free(bucket *bbolt.Bucket, subnet *types.Subnet) (netip.Addr, error) {
 		}
 	}
 	for ip, wrapped := start, false; ; {
-		if !(subnet.Gateway != nil && subnet.Gateway.Equal(ip.AsSlice())) && bucket.Get(ip.AsSlice()) == nil {
+		gateway := subnet.Gateway != nil && subnet.Gateway.Equal(ip.AsSlice())
+		if !gateway && bucket.Get(ip.AsSlice()) == nil {
 			return ip, nil
 		}
 		if ip = ip.Next(); !ip.IsValid() || ip.Compare(last) > 0 {

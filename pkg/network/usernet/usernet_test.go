@@ -239,8 +239,10 @@ func TestRefusals(t *testing.T) {
 func TestMarks(t *testing.T) {
 	cfg := Config{Dir: t.TempDir()}
 	for _, u := range []User{
-		{Name: "a", NetNS: "/proc/self/ns/net"}, {Name: "b", Process: process.Self()},
-		{Name: "c", NetNS: filepath.Join(cfg.Dir, "gone")}, {Name: "d", Process: process.ID{PID: os.Getpid(), Start: 1}},
+		{Name: "a", NetNS: "/proc/self/ns/net"},
+		{Name: "b", Process: process.Self()},
+		{Name: "c", NetNS: filepath.Join(cfg.Dir, "gone")},
+		{Name: "d", Process: process.ID{PID: os.Getpid(), Start: 1}},
 	} {
 		if err := u.mark(cfg); err != nil {
 			t.Fatal(err)
