@@ -92,10 +92,11 @@ runsc: ## put gVisor's runsc into the test host (a build of a minute or two, onc
 .PHONY: images
 images: ## put the systems that images are built on into the test host (some minutes, once)
 	test/host/images/build.sh .cache/host/usr/local/share/pod-testhost
+	test/host/images/trio.sh .cache/host/usr/local/share/pod-testhost
 
 lint: generate $(LINT) ## golangci-lint and shellcheck
 	@contrib/deps.sh lint
-	shellcheck -x contrib/*.sh $(DEBUGTOOLS)/build.sh test/host/runsc/build.sh test/host/images/build.sh test/run test/sweep/*.sh test/soak/*.sh test/host/testhost test/host/vmhost test/host/reboot .ci/run
+	shellcheck -x contrib/*.sh $(DEBUGTOOLS)/build.sh test/host/runsc/build.sh test/host/images/build.sh test/host/images/trio.sh test/run test/sweep/*.sh test/soak/*.sh test/host/testhost test/host/vmhost test/host/reboot .ci/run
 	$(LINT) run ./...
 
 $(LINT):

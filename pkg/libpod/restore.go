@@ -26,8 +26,9 @@ import (
 type RestoreOptions struct {
 	// Import is an archive to make the container of.
 	Import string
-	// Name and Publish are those of the new container.
+	// Name, Pod and Publish are those of the new container.
 	Name    string
+	Pod     string
 	Publish []specgen.PortMapping
 	// Image finds the configuration of the image that an archive names.
 	Image func(ctx context.Context, name, id string) (specgen.ImageConfig, error)
@@ -156,7 +157,10 @@ func (e *Engine) Import(ctx context.Context, opts RestoreOptions) (*CheckpointRe
 	if err != nil {
 		return nil, err
 	}
-	report, err := e.fillAndRestore(ctx, c, work, about, opts)
+	var report *CheckpointReport
+	if err = e.startNeeded(ctx, c, map[string]bool{}); err == nil { // the infra container of a pod
+		report, err = e.fillAndRestore(ctx, c, work, about, opts)
+	}
 	if err != nil {
 		_, removeErr := e.Remove(context.WithoutCancel(ctx), c.ID, RemoveOptions{Force: true, Volumes: true})
 		if isAbsent(removeErr) {
@@ -219,6 +223,9 @@ func restoredSpec(about *checkpointed, opts RestoreOptions) (*specgen.Container,
 		spec.Network.Mode = old.Network.Mode
 	}
 	spec.Storage.ImageVolume = "ignore" // they are among the mounts
+	if spec.Pod = opts.Pod; spec.Pod != "" { // whose host name and network it has
+		spec.Network.Hostname, spec.Network.Mode = "", ""
+	}
 	if spec.Name == "" {
 		spec.Name = about.Name
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // spec is one case: what is timed, and what must be there before and go after.
@@ -118,6 +119,13 @@ func (b *bench) lifeCycle() []spec {
 		},
 		{name: "start", goal: 0.35, before: create("create"), after: remove, args: verb("start")},
 		{name: "stop", goal: 0.35, before: create("run", "-d"), after: remove, args: verb("stop")},
+		{
+			name: "pod create and 2 runs", goal: 0.5, rounds: 5, do: b.podOfTwo,
+			after: func(ctx context.Context, t *tool, id string) error {
+				_, err := t.run(ctx, "pod", "rm", "-f", "-t", "0", id)
+				return err
+			},
+		},
 		{name: "rm -f", goal: 0.35, before: create("run", "-d"), args: verb("rm", "-f", "-t", "0")},
 		{
 			name: "exec", goal: 0.30, setup: func(ctx context.Context, t *tool) error { return create("run", "-d")(ctx, t, "target") },
@@ -130,6 +138,20 @@ func (b *bench) lifeCycle() []spec {
 			teardown: func(ctx context.Context, t *tool) error { return remove(ctx, t, "target") },
 		},
 	}
+}
+
+// podOfTwo makes a pod and runs two containers in it.
+func (b *bench) podOfTwo(ctx context.Context, t *tool, id string) (float64, error) {
+	begin := time.Now()
+	if _, err := t.run(ctx, "pod", "create", "--name", id); err != nil {
+		return 0, err
+	}
+	for range 2 {
+		if _, err := t.run(ctx, append([]string{"run", "-d", "--pod", id}, onTerm(b.image)...)...); err != nil {
+			return 0, err
+		}
+	}
+	return float64(time.Since(begin).Microseconds()) / 1000, nil
 }
 
 // queries are about images and the program itself.

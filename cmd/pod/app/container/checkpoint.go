@@ -146,18 +146,18 @@ func newRestore(a *cli.App) *cobra.Command {
 	fs.BoolVar(&opts.stats, "print-stats", false, "Display restore statistics")
 	fs.StringSliceVarP(&opts.publish, "publish", "p", nil, "Publish a container's port, or range of ports, to the host (default [])")
 	fs.BoolVar(&opts.TCPEstablished, "tcp-established", false, "Restore a container with established TCP connections")
-	flag.Unsupported(fs, "pod")
+	fs.StringVar(&opts.Pod, "pod", "", "Restore container into existing Pod (only works with image or --import)")
 	flag.UnsupportedSince(fs, wholeOnly, "import-previous")
 	flag.UnsupportedSince(fs, "crun cannot tell CRIU; checkpoint and restore with --tcp-established", "tcp-close")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runRestore(cmd.Context(), a, cmd.Flags(), &opts, args)
 	}
-	return cmd
+	return cli.CompletePod(a, cmd)
 }
 
 func runRestore(ctx context.Context, a *cli.App, fs *pflag.FlagSet, opts *restoreOptions, args []string) error {
 	importing := opts.Import != ""
-	for _, name := range []string{"ignore-rootfs", "ignore-volumes", "name", "publish", "ignore-static-ip", "ignore-static-mac"} {
+	for _, name := range []string{"ignore-rootfs", "ignore-volumes", "name", "pod", "publish", "ignore-static-ip", "ignore-static-mac"} {
 		if fs.Changed(name) && !importing {
 			return fmt.Errorf("--%s can only be used with image or --import", name)
 		}

@@ -46,7 +46,7 @@ func newClone(a *cli.App) *cobra.Command {
 	}
 	flag.Unsupported(fs, missing...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runClone(cmd.Context(), a, &opts, args) }
-	return cmd
+	return cli.CompletePod(a, cmd)
 }
 
 func runClone(ctx context.Context, a *cli.App, opts *cloneOptions, args []string) error {

@@ -25,7 +25,7 @@ func newCreate(a *cli.App) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runCreate(cmd.Context(), a, &spec, create, args)
 	}
-	return cmd
+	return cli.CompletePod(a, cmd)
 }
 
 func runCreate(ctx context.Context, a *cli.App, spec *specgen.Container, create *flag.CreateOptions, args []string) error {

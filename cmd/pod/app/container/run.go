@@ -43,7 +43,7 @@ func newRun(a *cli.App) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runRun(cmd.Context(), a, &opts, args)
 	}
-	return cmd
+	return cli.CompletePod(a, cmd)
 }
 
 func runRun(ctx context.Context, a *cli.App, opts *runOptions, args []string) error {

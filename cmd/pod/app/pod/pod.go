@@ -30,11 +30,13 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		Example: "  pod pod create --name shop -p 8080:80\n  pod run -d --pod shop nginx\n  pod pod ps", Args: cobra.NoArgs,
 		RunE: cli.MissingCommand,
 	}
+	group.AddCommand(newCreate(a), newPrune(a), newPs(a))
 	for _, make := range []func(*cli.App) *cobra.Command{
-		newClone, newCreate, newExists, newInspect, newKill, newLogs, newPause, newPrune, newPs, newRestart, newRm, newStart, newStats,
-		newStop, newTop, newUnpause,
+		newClone, newExists, newInspect, newKill, newLogs, newPause, newRestart, newRm, newStart, newStats, newStop, newTop, newUnpause,
 	} {
-		group.AddCommand(make(a))
+		cmd := make(a)
+		cmd.ValidArgsFunction = cli.PodNames(a)
+		group.AddCommand(cmd)
 	}
 	return group, nil
 }
