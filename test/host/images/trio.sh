@@ -17,7 +17,7 @@ if [[ ! -e $kept ]]; then
     cd "$dir"
     # Without the compiler of expressions (LLVM, 130 MB), manuals and translations.
     # shellcheck disable=SC2016
-    mmdebstrap --quiet --mode=root --variant=essential \
+    mmdebstrap --mode=root --variant=essential \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/i18n/*' \
         --dpkgopt='path-exclude=/usr/share/postgresql/*/man/*' --dpkgopt='path-exclude=/usr/lib/*/libLLVM*' \
