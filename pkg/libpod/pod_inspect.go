@@ -55,17 +55,17 @@ type InspectPodMember struct {
 	State Status
 }
 
-// InspectPodWeight and InspectPodRate are limits of a device.
-type (
-	InspectPodWeight struct {
-		Path   string
-		Weight uint64
-	}
-	InspectPodRate struct {
-		Path string
-		Rate uint64
-	}
-)
+// InspectPodWeight is a device's share of block I/O.
+type InspectPodWeight struct {
+	Path   string
+	Weight uint64
+}
+
+// InspectPodRate is a limit of a device.
+type InspectPodRate struct {
+	Path string
+	Rate uint64
+}
 
 // InspectPodInfra is what the infra container is for.
 type InspectPodInfra struct {

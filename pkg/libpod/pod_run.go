@@ -255,8 +255,9 @@ func (e *Engine) eachOf(ctx context.Context, p *state.Pod, states []Status, work
 	failed := e.sideBySide(ids, func(id string) error {
 		err := work(id)
 		if errors.Is(err, ErrStateImproper) {
-			if c, getErr := e.state.Get(ctx, id); getErr != nil || !slices.Contains(states, e.status(c)) {
-				return nil
+			c, gone := e.state.Get(ctx, id)
+			if isAbsent(gone) || (gone == nil && !slices.Contains(states, e.status(c))) {
+				err = nil
 			}
 		}
 		return err

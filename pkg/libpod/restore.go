@@ -222,7 +222,7 @@ func restoredSpec(about *checkpointed, opts RestoreOptions) (*specgen.Container,
 	if old.Network.Mode == "none" { // the only one that gives nothing
 		spec.Network.Mode = old.Network.Mode
 	}
-	spec.Storage.ImageVolume = "ignore" // they are among the mounts
+	spec.Storage.ImageVolume = "ignore"      // they are among the mounts
 	if spec.Pod = opts.Pod; spec.Pod != "" { // whose host name and network it has
 		spec.Network.Hostname, spec.Network.Mode = "", ""
 	}

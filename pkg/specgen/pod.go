@@ -54,10 +54,11 @@ type Pod struct {
 }
 
 const (
-	// InitAlways and InitOnce are the kinds of init containers: those that run
-	// before each start of the pod, and those that run once and are removed.
+	// InitAlways is the kind of init containers that run before each start of the pod;
+	// those of InitOnce run once and are removed.
 	InitAlways = "always"
-	InitOnce   = "once"
+	// InitOnce is said at InitAlways.
+	InitOnce = "once"
 	// ExitStop is the exit policy that ends a pod with its last container.
 	ExitStop = "stop"
 	// PauseProgram is where the built-in program is in an infra container.

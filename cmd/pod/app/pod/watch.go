@@ -17,10 +17,15 @@ import (
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 )
 
+type logsOptions struct {
+	container.LogsOptions
+	// of is one container of the pod.
+	of     string
+	latest bool
+}
+
 func newLogs(a *cli.App) *cobra.Command {
-	var opts container.LogsOptions
-	var of string
-	var latest bool
+	var opts logsOptions
 	cmd := &cobra.Command{
 		Use: "logs [options] POD", Short: "Fetch logs for pod with one or more containers",
 		Long:    "Prints what the containers of a pod have written, each line with the container it is of.",
@@ -28,11 +33,9 @@ func newLogs(a *cli.App) *cobra.Command {
 		Args:    cobra.MaximumNArgs(1),
 	}
 	opts.Flags(cmd.Flags())
-	cmd.Flags().StringVarP(&of, "container", "c", "", "Filter logs by container name or id which belongs to pod")
-	cmd.Flags().BoolVarP(&latest, "latest", "l", false, "Act on the latest pod pod is aware of")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return runLogs(cmd.Context(), a, &opts, args, of, latest)
-	}
+	cmd.Flags().StringVarP(&opts.of, "container", "c", "", "Filter logs by container name or id which belongs to pod")
+	cmd.Flags().BoolVarP(&opts.latest, "latest", "l", false, "Act on the latest pod pod is aware of")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runLogs(cmd.Context(), a, &opts, args) }
 	return cmd
 }
 
@@ -49,12 +52,12 @@ func one(ctx context.Context, e *libpod.Engine, args []string, latest bool, miss
 	return e.LookupPod(ctx, args[0])
 }
 
-func runLogs(ctx context.Context, a *cli.App, opts *container.LogsOptions, args []string, of string, latest bool) error {
+func runLogs(ctx context.Context, a *cli.App, opts *logsOptions, args []string) error {
 	e, err := a.Engine(ctx)
 	if err != nil {
 		return err
 	}
-	p, err := one(ctx, e, args, latest, "specify at least one pod name or ID to log")
+	p, err := one(ctx, e, args, opts.latest, "specify at least one pod name or ID to log")
 	if err != nil {
 		return err
 	}
@@ -64,12 +67,12 @@ func runLogs(ctx context.Context, a *cli.App, opts *container.LogsOptions, args 
 	}
 	var list []*state.Container
 	for _, c := range members {
-		if of == "" && !c.Spec.IsInfra || of != "" && (c.Name == of || strings.HasPrefix(c.ID, of)) {
+		if opts.of == "" && !c.Spec.IsInfra || opts.of != "" && (c.Name == opts.of || strings.HasPrefix(c.ID, opts.of)) {
 			list = append(list, c)
 		}
 	}
-	if of != "" && len(list) == 0 {
-		return fmt.Errorf("container %s is not in pod %s: no such container", of, p.Name)
+	if opts.of != "" && len(list) == 0 {
+		return fmt.Errorf("container %s is not in pod %s: no such container", opts.of, p.Name)
 	}
 	return opts.Show(ctx, a, e, list)
 }
