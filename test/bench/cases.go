@@ -60,6 +60,7 @@ func (b *bench) cases() []spec {
 	all = append(all, b.builds()...)
 	all = append(all, b.pulls()...)
 	all = append(all, b.userns()...)
+	all = append(all, b.volumes()...)
 	return append(all, b.lists()...)
 }
 

@@ -93,12 +93,25 @@ func (e *Entry) Equal(other *Entry) bool {
 		maps.EqualFunc(e.Xattrs, other.Xattrs, slices.Equal[[]byte])
 }
 
-// kinds are the types of the manifest by those of tar.
-func kinds() map[byte]string {
-	return map[byte]string{
-		tar.TypeDir: "dir", tar.TypeReg: "file", tar.TypeSymlink: "link", tar.TypeLink: "hardlink",
-		tar.TypeFifo: "fifo", tar.TypeChar: "char", tar.TypeBlock: "block",
+// kindOfTar is the type in the manifest of one of tar; empty if there is none.
+func kindOfTar(flag byte) string {
+	switch flag {
+	case tar.TypeDir:
+		return "dir"
+	case tar.TypeReg:
+		return "file"
+	case tar.TypeSymlink:
+		return "link"
+	case tar.TypeLink:
+		return "hardlink"
+	case tar.TypeFifo:
+		return "fifo"
+	case tar.TypeChar:
+		return "char"
+	case tar.TypeBlock:
+		return "block"
 	}
+	return ""
 }
 
 // header is the entry in tar's form.
@@ -110,16 +123,23 @@ func (e *Entry) header() *tar.Header {
 	if e.Path == "." {
 		h.Name = dataName
 	}
-	for flag, kind := range kinds() {
-		if kind == e.Type {
-			h.Typeflag = flag
-		}
-	}
 	switch e.Type {
 	case "dir":
+		h.Typeflag = tar.TypeDir
 		h.Name += "/"
+	case "file":
+		h.Typeflag = tar.TypeReg
 	case "hardlink":
+		h.Typeflag = tar.TypeLink
 		h.Linkname = dataName + "/" + string(e.Link)
+	case "link":
+		h.Typeflag = tar.TypeSymlink
+	case "fifo":
+		h.Typeflag = tar.TypeFifo
+	case "char":
+		h.Typeflag = tar.TypeChar
+	case "block":
+		h.Typeflag = tar.TypeBlock
 	}
 	if e.Sparse {
 		h.PAXRecords[sparseKey] = "1"
@@ -151,8 +171,8 @@ func entryOf(h *tar.Header) (*Entry, error) {
 	if path = strings.TrimPrefix(path, "/"); path == "" {
 		path = "."
 	}
-	kind, ok := kinds()[h.Typeflag]
-	if !ok {
+	kind := kindOfTar(h.Typeflag)
+	if kind == "" {
 		return nil, fmt.Errorf("%q has type %q: %w", h.Name, h.Typeflag, errForeign)
 	}
 	e := &Entry{

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 	"slices"
@@ -92,23 +93,27 @@ func (j *writing) directory(dir *os.File, path string) error {
 	}
 	e := entryFrom(path, "dir", &st)
 	var err error
-	if e.Xattrs, err = xattrs(fdPath(dir), false); err != nil {
+	if e.Xattrs, err = fdXattrs(int(dir.Fd())); err != nil {
 		return fmt.Errorf("read attributes of %s: %w", path, err)
 	}
 	if err := j.entry(e); err != nil {
 		return err
 	}
-	names, err := dir.Readdirnames(-1)
+	inside, err := dir.ReadDir(-1) // with the types, so that files need no question more
 	if err != nil {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		below := name
+	slices.SortFunc(inside, func(a, b os.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	for _, found := range inside {
+		below := found.Name()
 		if path != "." {
-			below = path + "/" + name
+			below = path + "/" + below
 		}
-		err := j.child(dir, name, below)
+		if found.Type().IsRegular() {
+			err = j.file(dir, found.Name(), below)
+		} else {
+			err = j.child(dir, found.Name(), below)
+		}
 		if errors.Is(err, unix.ENOENT) && j.live {
 			continue // it went away
 		}
@@ -119,16 +124,18 @@ func (j *writing) directory(dir *os.File, path string) error {
 	return nil
 }
 
-// child writes what a directory has by this name.
+// child writes what a directory has by this name, if that is no regular file.
 func (j *writing) child(dir *os.File, name, path string) error {
 	var st unix.Stat_t
 	if err := unix.Fstatat(int(dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
-	kind := map[uint32]string{unix.S_IFDIR: "dir", unix.S_IFREG: "file", unix.S_IFLNK: "link", unix.S_IFIFO: "fifo", unix.S_IFCHR: "char", unix.S_IFBLK: "block"}[st.Mode&unix.S_IFMT]
+	kind := kindOf(st.Mode)
 	switch kind {
 	case "": // a socket is nothing without who made it
 		return nil
+	case "file": // it became one
+		return j.file(dir, name, path)
 	case "dir":
 		inner, err := openIn(dir, name, unix.O_DIRECTORY)
 		if err != nil {
@@ -138,19 +145,9 @@ func (j *writing) child(dir *os.File, name, path string) error {
 		return j.directory(inner, path)
 	}
 	e := entryFrom(path, kind, &st)
-	if st.Nlink > 1 {
-		id := inode{st.Dev, st.Ino}
-		if first, ok := j.seen[id]; ok {
-			e.Type, e.Link, e.Size = "hardlink", first, 0
-			return j.entry(e)
-		}
-		j.seen[id] = e.Path
+	if again, err := j.again(e, &st); again || err != nil {
+		return err
 	}
-	if kind == "file" {
-		return j.file(dir, name, e)
-	}
-	at := fdPath(dir) + "/" + name
-	var err error
 	if kind == "link" {
 		target, err := readLink(dir, name, st.Size)
 		if err != nil {
@@ -158,58 +155,119 @@ func (j *writing) child(dir *os.File, name, path string) error {
 		}
 		e.Link = Name(target)
 	}
-	if e.Xattrs, err = xattrs(at, true); err != nil {
+	var err error
+	at := fdPath(dir) + "/" + name
+	if e.Xattrs, err = xattrs(func(to []byte) (int, error) { return unix.Llistxattr(at, to) }, func(key string, to []byte) (int, error) { return unix.Lgetxattr(at, key, to) }); err != nil {
 		return fmt.Errorf("read attributes of %s: %w", path, err)
 	}
 	return j.entry(e)
 }
 
-// file writes a regular file, its content first in the manifest by its digest.
-func (j *writing) file(dir *os.File, name string, e *Entry) error {
-	f, err := openIn(dir, name, unix.O_NONBLOCK)
+// again writes a further name of a file that was written before.
+func (j *writing) again(e *Entry, st *unix.Stat_t) (bool, error) {
+	if st.Nlink < 2 {
+		return false, nil
+	}
+	id := inode{st.Dev, st.Ino}
+	first, ok := j.seen[id]
+	if !ok {
+		j.seen[id] = e.Path
+		return false, nil
+	}
+	e.Type, e.Link, e.Size = "hardlink", first, 0
+	return true, j.entry(e)
+}
+
+func kindOf(mode uint32) string {
+	switch mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		return "dir"
+	case unix.S_IFREG:
+		return "file"
+	case unix.S_IFLNK:
+		return "link"
+	case unix.S_IFIFO:
+		return "fifo"
+	case unix.S_IFCHR:
+		return "char"
+	case unix.S_IFBLK:
+		return "block"
+	}
+	return ""
+}
+
+// file writes a regular file.
+func (j *writing) file(dir *os.File, name, path string) error {
+	fd, err := openAt(dir, name, unix.O_NONBLOCK)
+	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO) {
+		return fmt.Errorf("read %s: it became another kind of file", path)
+	}
 	if err != nil {
-		return fmt.Errorf("open %s: %w", e.Path, err)
+		return fmt.Errorf("open %s: %w", path, err)
 	}
-	defer f.Close()
+	defer func() { _ = unix.Close(fd) }() // it was read only
 	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return fmt.Errorf("read %s: %w", e.Path, err)
+	if err := unix.Fstat(fd, &st); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return fmt.Errorf("read %s: it became another kind of file", e.Path)
+	if kindOf(st.Mode) != "file" {
+		return fmt.Errorf("read %s: it became another kind of file", path)
 	}
-	*e = *entryFrom(string(e.Path), "file", &st)
+	e := entryFrom(path, "file", &st)
+	if again, err := j.again(e, &st); again || err != nil {
+		return err
+	}
 	e.Sparse = st.Blocks*512 < st.Size && st.Size > 4096
-	if e.Xattrs, err = xattrs(fdPath(f), false); err != nil {
-		return fmt.Errorf("read attributes of %s: %w", e.Path, err)
+	if e.Xattrs, err = fdXattrs(fd); err != nil {
+		return fmt.Errorf("read attributes of %s: %w", path, err)
 	}
 	if err := j.tar.WriteHeader(e.header()); err != nil {
 		return fmt.Errorf("write the archive: %w", err)
 	}
 	sum := sha256.New()
-	read, err := io.CopyBuffer(io.MultiWriter(j.tar, sum), onlyReader{io.LimitReader(f, st.Size)}, j.buffer)
+	read, err := j.copy(fd, sum, st.Size)
 	if err != nil {
-		return fmt.Errorf("copy %s: %w", e.Path, err)
+		return fmt.Errorf("copy %s: %w", path, err)
 	}
-	if err := j.checkSame(f, &st, e, read); err != nil {
+	if err := j.checkSame(fd, &st, e, read); err != nil {
 		return err
 	}
 	if missing := st.Size - read; missing > 0 { // it shrank under a live backup
 		if _, err := io.CopyBuffer(io.MultiWriter(j.tar, sum), onlyReader{io.LimitReader(zeros{}, missing)}, j.buffer); err != nil {
-			return fmt.Errorf("copy %s: %w", e.Path, err)
+			return fmt.Errorf("copy %s: %w", path, err)
 		}
 	}
 	e.SHA256 = hex.EncodeToString(sum.Sum(nil))
 	return j.note(e)
 }
 
+// copy copies up to size bytes of an open file. It reads the descriptor itself: there
+// may be very many files, and the runtime's poller has no use for them.
+func (j *writing) copy(fd int, sum hash.Hash, size int64) (done int64, err error) {
+	for done < size {
+		n, err := unix.Read(fd, j.buffer[:min(int64(len(j.buffer)), size-done)])
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || n == 0 {
+			return done, err
+		}
+		sum.Write(j.buffer[:n])
+		if _, err := j.tar.Write(j.buffer[:n]); err != nil {
+			return done, err
+		}
+		done += int64(n)
+	}
+	return done, nil
+}
+
 // checkSame finds that a file was changed while it was read.
-func (j *writing) checkSame(f *os.File, before *unix.Stat_t, e *Entry, read int64) error {
+func (j *writing) checkSame(fd int, before *unix.Stat_t, e *Entry, read int64) error {
 	if j.live {
 		return nil
 	}
 	var now unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &now); err != nil {
+	if err := unix.Fstat(fd, &now); err != nil {
 		return fmt.Errorf("read %s: %w", e.Path, err)
 	}
 	if read != before.Size || now.Size != before.Size || now.Mtim != before.Mtim {
@@ -256,11 +314,16 @@ func entryFrom(path, kind string, st *unix.Stat_t) *Entry {
 	return e
 }
 
-func openIn(dir *os.File, name string, flags int) (*os.File, error) {
+func openAt(dir *os.File, name string, flags int) (int, error) {
 	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NOATIME|flags, 0)
 	if errors.Is(err, unix.EPERM) { // only who owns a file may leave its access time alone
 		fd, err = unix.Openat(int(dir.Fd()), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC|flags, 0)
 	}
+	return fd, err
+}
+
+func openIn(dir *os.File, name string, flags int) (*os.File, error) {
+	fd, err := openAt(dir, name, flags)
 	if err != nil {
 		return nil, err
 	}
@@ -282,14 +345,14 @@ func readLink(dir *os.File, name string, size int64) (string, error) {
 
 func fdPath(f *os.File) string { return "/proc/self/fd/" + strconv.Itoa(int(f.Fd())) }
 
-// xattrs reads the attributes that a user's files can have: user.* and capabilities, and
-// access lists. nofollow is for what cannot be opened.
-func xattrs(path string, nofollow bool) (map[string][]byte, error) {
-	list, get := unix.Listxattr, unix.Getxattr
-	if nofollow {
-		list, get = unix.Llistxattr, unix.Lgetxattr
-	}
-	size, err := list(path, nil)
+// fdXattrs reads the attributes of what is open.
+func fdXattrs(fd int) (map[string][]byte, error) {
+	return xattrs(func(to []byte) (int, error) { return unix.Flistxattr(fd, to) }, func(key string, to []byte) (int, error) { return unix.Fgetxattr(fd, key, to) })
+}
+
+// xattrs reads the attributes that are a file's own.
+func xattrs(list func([]byte) (int, error), get func(string, []byte) (int, error)) (map[string][]byte, error) {
+	size, err := list(nil)
 	if errors.Is(err, unix.ENOTSUP) || (err == nil && size == 0) {
 		return nil, nil
 	}
@@ -297,7 +360,7 @@ func xattrs(path string, nofollow bool) (map[string][]byte, error) {
 		return nil, err
 	}
 	names := make([]byte, size)
-	if size, err = list(path, names); err != nil {
+	if size, err = list(names); err != nil {
 		return nil, err
 	}
 	var out map[string][]byte
@@ -306,7 +369,7 @@ func xattrs(path string, nofollow bool) (map[string][]byte, error) {
 			continue
 		}
 		value := make([]byte, 1<<16) // the kernel's bound
-		n, err := get(path, name, value)
+		n, err := get(name, value)
 		if errors.Is(err, unix.ENODATA) {
 			continue
 		}
