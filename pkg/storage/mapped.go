@@ -203,12 +203,18 @@ func (m *mapping) tell(p MapProgress) {
 // stage copies a layer into a directory that the driver makes, which it can rename
 // to where the layer's files belong.
 func (m *mapping) stage(ctx context.Context, i int, place *mappingPlace) (*graphdriver.DriverWithDifferOutput, error) {
-	return m.store.store.PrepareStagedLayer(&graphdriver.ApplyDiffWithDifferOpts{}, filler(func(tree string) error {
-		if err := place.note(m.layers[i].ID, filepath.Dir(tree)); err != nil {
+	dir := ""
+	staged, err := m.store.store.PrepareStagedLayer(&graphdriver.ApplyDiffWithDifferOpts{}, filler(func(tree string) error {
+		dir = filepath.Dir(tree)
+		if err := place.note(m.layers[i].ID, dir); err != nil {
 			return err
 		}
 		return step.Do(ctx, "storage.map.copy", func() error { return m.copy(ctx, i, tree) })
 	}))
+	if err != nil && dir != "" {
+		err = errors.Join(err, os.RemoveAll(dir)) // a full disk may have kept the note
+	}
+	return staged, err
 }
 
 // filler is what the library calls a differ: it fills a staging directory.
