@@ -202,7 +202,7 @@ func (s *Store) settleCopy(ctx context.Context, id, of string) error {
 	if of != "" && (err == nil || ctx.Err() != nil) {
 		return err
 	}
-	if _, lost := s.store.Layer(of); of != "" && lost != nil {
+	if of != "" && !s.store.Exists(of) {
 		return nil // the image is gone, so its copy is not used any more
 	}
 	return s.dropWithAbove(id)

@@ -15,13 +15,13 @@ import (
 type MapWay int
 
 const (
-	// MapByLibrary: the driver copies whole images, under the lock of the store.
+	// MapByLibrary copies whole images in the driver, under the lock of the store.
 	MapByLibrary MapWay = iota
-	// MapByKernel: layers are mounted idmapped; nothing is copied.
+	// MapByKernel mounts layers idmapped; nothing is copied.
 	MapByKernel
-	// MapByReflink: files are copied, their data is shared.
+	// MapByReflink copies files, which share their data.
 	MapByReflink
-	// MapByCopy: files are copied.
+	// MapByCopy copies files.
 	MapByCopy
 )
 
@@ -88,7 +88,7 @@ func idmapped(home string) bool {
 	if err != nil {
 		return false
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	path := func(name string) string { return filepath.Join(dir, name) }
 	for _, name := range []string{"merged", "lower", "mapped", "upper", "work"} {
 		if os.Mkdir(path(name), 0o700) != nil {
@@ -119,13 +119,13 @@ func Reflinks(dir string) bool {
 		return false
 	}
 	defer from.Close()
-	defer os.Remove(from.Name())
+	defer func() { _ = os.Remove(from.Name()) }()
 	to, err := os.CreateTemp(dir, "compat")
 	if err != nil {
 		return false
 	}
 	defer to.Close()
-	defer os.Remove(to.Name())
+	defer func() { _ = os.Remove(to.Name()) }()
 	_, err = from.Write(make([]byte, 4096))
 	return errors.Join(err, unix.IoctlFileClone(int(to.Fd()), int(from.Fd()))) == nil
 }

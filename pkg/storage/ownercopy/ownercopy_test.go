@@ -32,7 +32,7 @@ func tree(t *testing.T) string {
 	check(os.WriteFile(at("small"), []byte("text"), 0o640))
 	check(os.WriteFile(at("empty"), nil, 0o400))
 	check(os.WriteFile(at("large"), bytes.Repeat([]byte("0123456789abcdef"), 20000), 0o600))
-	sparse, err := os.Create(at("sparse"))
+	sparse, err := os.OpenFile(at("sparse"), os.O_RDWR|os.O_CREATE, 0o600)
 	check(err)
 	_, err = sparse.WriteAt([]byte("middle"), 5<<20)
 	check(err)
