@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.podman.io/common/libnetwork/types"
 
@@ -64,6 +65,21 @@ func network(name string, subnets ...string) *types.Network {
 		n.Subnets = append(n.Subnets, types.Subnet{Subnet: p, Gateway: netip.MustParsePrefix(s).Addr().Next().AsSlice()})
 	}
 	return n
+}
+
+func TestStamp(t *testing.T) {
+	ns := &usernet.Namespace{}
+	a, b := network("n", "10.0.0.0/24"), network("n", "10.0.0.0/24")
+	b.Created = time.Now()
+	if stamp(ns, a) != stamp(ns, b) {
+		t.Error("when it was made changes nothing")
+	}
+	for name, change := range map[string]func(){"options": func() { b.Options["mtu"] = "1400" }, "subnets": func() { b.Subnets = nil }} {
+		change()
+		if stamp(ns, a) == stamp(ns, b) {
+			t.Errorf("other %s are the same network", name)
+		}
+	}
 }
 
 func TestRules(t *testing.T) {

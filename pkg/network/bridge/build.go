@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"go.podman.io/common/libnetwork/types"
@@ -58,7 +59,9 @@ func (m *Manager) lockNetwork(network string, how int) (func(), error) {
 
 // stamp is the content of a network's built file.
 func stamp(ns *usernet.Namespace, n *types.Network) string {
-	data, _ := json.Marshal(n) // it was read from JSON
+	same := *n
+	same.Created = time.Time{} // the default network's is now, as long as no file defines it
+	data, _ := json.Marshal(same)
 	sum := sha256.Sum256(data)
 	return strconv.FormatUint(ns.Inode(), 10) + " " + hex.EncodeToString(sum[:16])
 }
