@@ -85,6 +85,9 @@ func conditions() map[string]func() string {
 		"node": func() string {
 			return exists(filepath.Join(imagesDir, "node.tar"), "no system with Node.js: make images puts one into the test host")
 		},
+		"trio": func() string {
+			return exists(filepath.Join(imagesDir, "trio.tar"), "no system with nginx and PostgreSQL: make images puts one into the test host")
+		},
 		"netavark": func() string {
 			if exists("/usr/lib/podman/netavark", "-") != "" || exists("/usr/lib/podman/aardvark-dns", "-") != "" {
 				return "netavark or aardvark-dns is not installed"

@@ -17,14 +17,14 @@ if [[ ! -e $kept ]]; then
     cd "$dir"
     # Without the compiler of expressions (LLVM, 130 MB), manuals and translations.
     # shellcheck disable=SC2016
-    mmdebstrap --mode=root --variant=essential \
+    mmdebstrap --quiet --mode=root --variant=essential \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/i18n/*' \
-        --dpkgopt='path-exclude=/usr/share/postgresql/*/man/*' --dpkgopt='path-exclude=/usr/lib/*/libLLVM*' \
+        --dpkgopt='path-exclude=/usr/lib/*/libLLVM*' \
         --dpkgopt='path-exclude=/usr/lib/postgresql/*/lib/bitcode/*' --dpkgopt='path-exclude=/usr/lib/postgresql/*/lib/llvmjit*' \
         --aptopt='Acquire::Retries "3"' --aptopt='APT::Install-Recommends "false"' \
         --essential-hook='mkdir -p "$1/etc/postgresql-common" && echo "create_main_cluster = false" >"$1/etc/postgresql-common/createcluster.conf"' \
-        --customize-hook='rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/* "$1"/var/log/* "$1"/usr/lib/*/gconv "$1"/usr/lib/*/libLLVM* "$1"/usr/share/zoneinfo "$1"/var/lib/dpkg/info; mkdir -p "$1"/var/log/nginx' \
+        --customize-hook='rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/* "$1"/var/log/* "$1"/usr/lib/*/gconv "$1"/usr/lib/*/libLLVM* "$1"/usr/share/postgresql/*/man "$1"/usr/share/zoneinfo "$1"/var/lib/dpkg/info; mkdir -p "$1"/var/log/nginx' \
         --include=nginx-light,postgresql,busybox-static --format=tar trixie "$kept.new.tar" "$("${SELF%/*}/../testhost" mirror)" >&2
     mv "$kept.new.tar" "$kept"
 fi
