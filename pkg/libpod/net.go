@@ -20,6 +20,16 @@ func (e *Engine) networkRequest(ctx context.Context, c *state.Container) (networ
 		ID: c.ID, Spec: c.Spec.Network, Rootless: e.Session.Rootless, NetNSDir: e.paths.netns, RunDir: e.paths.net,
 		Helpers: e.netHelpers(), Hostname: e.hostname(c),
 	}
+	if c.Spec.Network.Mode == "" && e.Session.Rootless && e.ShareNetwork != nil {
+		share, err := e.ShareNetwork()
+		if err != nil {
+			return req, err
+		}
+		if share {
+			cfg := e.UserNet()
+			req.Shared = &cfg
+		}
+	}
 	if c.Spec.Network.Mode == network.Bridge {
 		req.Bridge, req.Name = e.networks(), e.networkName(ctx, c)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/rootless-pod/pod/pkg/network/bridge"
 	"github.com/rootless-pod/pod/pkg/network/ipam"
 	"github.com/rootless-pod/pod/pkg/network/netconf"
+	"github.com/rootless-pod/pod/pkg/network/shared"
 	"github.com/rootless-pod/pod/pkg/specgen"
 )
 
@@ -196,6 +197,9 @@ func (e *Engine) endNetwork(ctx context.Context, c *state.Container) error {
 		}))
 	}
 	errs = append(errs, network.Teardown(ctx, result))
+	if result.Shared {
+		errs = append(errs, shared.Leave(ctx, e.UserNet(), c.ID, result.NetNS))
+	}
 	if result.Driver == network.Bridge {
 		errs = append(errs, e.networks().Leave(ctx, c.ID))
 	}

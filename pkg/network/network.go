@@ -21,8 +21,10 @@ import (
 	"github.com/rootless-pod/pod/pkg/network/link"
 	"github.com/rootless-pod/pod/pkg/network/netns"
 	"github.com/rootless-pod/pod/pkg/network/pasta"
+	"github.com/rootless-pod/pod/pkg/network/shared"
 	"github.com/rootless-pod/pod/pkg/network/slirp4netns"
 	"github.com/rootless-pod/pod/pkg/network/tune"
+	"github.com/rootless-pod/pod/pkg/network/usernet"
 	"github.com/rootless-pod/pod/pkg/specgen"
 )
 
@@ -65,6 +67,9 @@ type Request struct {
 	// Bridge connects to networks, with Name and Hostname, for mode bridge.
 	Bridge         *bridge.Manager
 	Name, Hostname string
+	// Shared is the user's namespace, whose pasta serves containers of the default
+	// network that publish nothing; nil: each has its own.
+	Shared *usernet.Config
 }
 
 // Result is a container's network; it is recorded as JSON for Teardown.
@@ -73,6 +78,8 @@ type Result struct {
 	Driver string `json:"driver"`
 	// NetNS is the namespace's path, or "host".
 	NetNS string `json:"netns"`
+	// Shared: it is behind the pasta of the user's namespace.
+	Shared bool `json:"shared,omitempty"`
 	// Own: the namespace was made here and ends with Teardown.
 	Own bool `json:"own,omitempty"`
 	// Helper is the program behind it, if one runs.
@@ -180,6 +187,8 @@ func Begin(ctx context.Context, req Request) (*Pending, error) {
 	if err := p.takePorts(); err != nil {
 		return nil, err
 	}
+	p.result.Shared = name == Pasta && req.Shared != nil && req.Rootless && len(req.Spec.Ports) == 0 &&
+		!strings.HasPrefix(req.Spec.Mode, Pasta) && len(req.Helpers.PastaOptions) == 0 && req.Helpers.Pasta != ""
 	p.result.NetNS = filepath.Join(req.NetNSDir, req.ID)
 	var setup []func() error
 	if name == Pasta || name == Bridge && req.Rootless {
@@ -224,6 +233,10 @@ func (p *Pending) start(ctx context.Context) error {
 	h := p.req.Helpers
 	switch p.result.Driver {
 	case Pasta:
+		if p.result.Shared {
+			p.driver = share(ctx, p.req, p.result)
+			return nil
+		}
 		d, err := pasta.Start(ctx, pasta.Options{
 			Path: h.Pasta, NetNS: p.result.NetNS, Ports: p.result.Ports,
 			Extra:    append(append([]string(nil), h.PastaOptions...), p.options...),
@@ -294,6 +307,9 @@ func (p *Pending) again(ctx context.Context, cause error) error {
 	switch {
 	case ctx.Err() != nil:
 		return cause
+	case errors.Is(cause, shared.ErrUnavailable):
+		p.result.Shared = false
+		return p.start(ctx)
 	case errors.Is(cause, link.ErrPort):
 		// Somebody took a port between the check and now. A fixed one gets the
 		// check's clear answer, a random one another number.
@@ -336,6 +352,9 @@ func (p *Pending) Abort(ctx context.Context) error {
 	if p.driver != nil {
 		err = p.driver.Kill(ctx)
 		p.driver = nil
+	}
+	if p.result.Shared {
+		err = errors.Join(err, shared.Leave(context.WithoutCancel(ctx), *p.req.Shared, p.req.ID, p.result.NetNS))
 	}
 	if p.result.Driver == Bridge {
 		err = errors.Join(err, p.req.Bridge.Leave(context.WithoutCancel(ctx), p.req.ID))

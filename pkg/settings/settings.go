@@ -31,7 +31,15 @@ const maxFile = 1 << 20
 
 // Settings are those of all files.
 type Settings struct {
-	GC GC
+	GC      GC
+	Network Network
+}
+
+// Network says how containers are connected.
+type Network struct {
+	// Shared puts containers of the default network that publish no port behind one
+	// pasta.
+	Shared bool
 }
 
 // GC says what is removed after images were brought or built. A zero value of a
@@ -51,7 +59,10 @@ func (g *GC) Active() bool { return g.MaxSize > 0 || g.KeepFree > 0 || g.UnusedF
 
 // file is what a file may hold.
 type file struct {
-	GC section `toml:"gc"`
+	GC      section `toml:"gc"`
+	Network struct {
+		Shared *bool `toml:"shared"`
+	} `toml:"network"`
 }
 
 type section struct {
@@ -65,7 +76,7 @@ type section struct {
 
 // known are the keys of a file, tables too.
 func known() []string {
-	return []string{"gc", "gc.max_size", "gc.keep_free", "gc.unused_for", "gc.tagged", "gc.containers", "gc.volumes"}
+	return []string{"gc", "gc.max_size", "gc.keep_free", "gc.unused_for", "gc.tagged", "gc.containers", "gc.volumes", "network", "network.shared"}
 }
 
 // User is the path of the user's own file.
@@ -133,6 +144,9 @@ func (s *Settings) parse(path string, text []byte) error {
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		key := unknown[0].String()
 		return fmt.Errorf("%s:%d: unknown key %q: did you mean %s?", path, lineOf(text, key), key, nearest(key))
+	}
+	if in.Network.Shared != nil {
+		s.Network.Shared = *in.Network.Shared
 	}
 	fail := func(key string, err error) error {
 		return fmt.Errorf("%s:%d: %s: %w", path, lineOf(text, "gc."+key), key, err)

@@ -73,6 +73,7 @@ func TestUser(t *testing.T) {
 		}
 	}
 	t.Setenv("HOME", "")
+	t.Setenv("XDG_CONFIG_HOME", "")
 	if _, err := User(); err == nil {
 		t.Error("no home is accepted")
 	}

@@ -35,7 +35,7 @@ func TestFind(t *testing.T) {
 
 func TestAddress(t *testing.T) {
 	for text, want := range map[string]string{
-		"0100007F:1F90": "127.0.0.1:8080",
+		"0100007F:1F90":                         "127.0.0.1:8080",
 		"00000000000000000000000001000000:0035": "[::1]:53",
 	} {
 		if got, ok := address(text); !ok || got.String() != want {

@@ -109,6 +109,10 @@ const (
 	usersDir   = "users"
 )
 
+// ClaimsDir below Config.Dir is for what other packages write down of the users of
+// the namespace. It is removed with the namespace.
+const ClaimsDir = usersDir + "/claims"
+
 // Open returns the namespace with user marked as one who uses it, and makes or
 // mends it first if it must. The file user.NetNS must exist by now.
 func Open(ctx context.Context, cfg Config, user User) (*Namespace, error) {
@@ -351,7 +355,7 @@ func end(ctx context.Context, cfg Config) error {
 		}
 	default:
 		if _, err := os.Lstat(cfg.NetNS); errors.Is(err, fs.ErrNotExist) && !found {
-			return nil
+			return forgetUsers(cfg) // who made it was killed before he did
 		}
 		if err := link.StopAll(ctx, cfg.NetNS); err != nil {
 			return err
@@ -360,10 +364,18 @@ func end(ctx context.Context, cfg Config) error {
 	if err := netns.Remove(cfg.NetNS); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(filepath.Join(cfg.Dir, usersDir)); err != nil { // of what is gone
-		return fmt.Errorf("end the user's network namespace: %w", err)
+	if err := forgetUsers(cfg); err != nil {
+		return err
 	}
 	if err := os.Remove(filepath.Join(cfg.Dir, recordFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("end the user's network namespace: %w", err)
+	}
+	return nil
+}
+
+// forgetUsers removes the marks of what is gone.
+func forgetUsers(cfg Config) error {
+	if err := os.RemoveAll(filepath.Join(cfg.Dir, usersDir)); err != nil {
 		return fmt.Errorf("end the user's network namespace: %w", err)
 	}
 	return nil

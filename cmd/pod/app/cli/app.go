@@ -260,6 +260,10 @@ func (a *App) Engine(ctx context.Context) (*libpod.Engine, error) {
 		}
 		a.lendReserve()
 		e, err := libpod.Open(ctx, libpod.Options{
+			ShareNetwork: func() (bool, error) {
+				s, err := a.Settings()
+				return s.Network.Shared, err
+			},
 			Session: a.session, Config: conf, GraphRoot: paths.Root, RunRoot: paths.RunRoot,
 			Storage: func() (*storage.Store, error) { return a.Storage(ctx) },
 			Images:  func() (*image.Store, error) { return a.Images(ctx) },
