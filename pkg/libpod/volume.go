@@ -55,7 +55,7 @@ func (e *Engine) CreateVolume(ctx context.Context, opts VolumeOptions) (*state.V
 		}
 		return nil, state.ErrVolumeInUse{Name: opts.Name}
 	}
-	v, options, err := e.describeVolume(ctx, opts)
+	v, options, err := e.describeVolume(opts)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (e *Engine) CreateVolume(ctx context.Context, opts VolumeOptions) (*state.V
 }
 
 // describeVolume checks what is asked; it changes nothing.
-func (e *Engine) describeVolume(ctx context.Context, opts VolumeOptions) (*state.Volume, *volume.Options, error) {
+func (e *Engine) describeVolume(opts VolumeOptions) (*state.Volume, *volume.Options, error) {
 	if opts.Driver == "" {
 		opts.Driver = volume.Local
 	}
@@ -251,7 +251,13 @@ func (e *Engine) removeUnused(ctx context.Context, name string, force bool) erro
 	if count := e.volumeMounts(v.Name); count > 0 && !force {
 		return coded(2, "volume %s is mounted by `pod volume mount`: take that back with `pod volume unmount %s`, or use --force: volume is being used", v.Name, v.Name)
 	}
-	return e.dropVolume(context.WithoutCancel(ctx), v)
+	ctx = context.WithoutCancel(ctx)
+	err = e.dropVolume(ctx, v)
+	if err != nil && force && v.Driver != volume.Local && v.Driver != volume.Image {
+		e.warn(fmt.Sprintf("volume %s is forgotten, and its plugin may have it still: %v", v.Name, err))
+		return e.undoVolume(ctx, v)
+	}
+	return err
 }
 
 // dropVolume removes content and record, the record last. What is mounted in a

@@ -167,7 +167,7 @@ func (e *Engine) restorable(ctx context.Context, name string, labels map[string]
 		if err := volume.CheckName(name); err != nil {
 			return nil, err
 		}
-		v, options, err := e.describeVolume(ctx, VolumeOptions{Name: name, Labels: labels})
+		v, options, err := e.describeVolume(VolumeOptions{Name: name, Labels: labels})
 		if err != nil {
 			return nil, err
 		}

@@ -35,7 +35,7 @@ func content(t *testing.T) string {
 	must(t, os.Symlink("to\xfe", filepath.Join(dir, "li\xfdnk")))
 	must(t, unix.Mkfifo(filepath.Join(dir, "fifo"), 0o600))
 	must(t, os.WriteFile(filepath.Join(dir, strings.Repeat("long", 40)), nil, 0o600))
-	sparse, err := os.Create(filepath.Join(dir, "sparse"))
+	sparse, err := os.OpenFile(filepath.Join(dir, "sparse"), os.O_CREATE|os.O_WRONLY, 0o600)
 	must(t, err)
 	_, err = sparse.WriteAt([]byte("end"), 1<<20)
 	must(t, err)

@@ -16,7 +16,7 @@ import (
 type InspectVolumeData = libpod.InspectVolume
 
 // VolumeConfigResponse is all about a volume, once more.
-type VolumeConfigResponse struct{ InspectVolumeData }
+type VolumeConfigResponse struct{ InspectVolumeData } //nolint:revive // templates of users have the name
 
 // row is a volume in the list.
 type row struct{ VolumeConfigResponse }
