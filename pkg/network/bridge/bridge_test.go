@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -79,6 +80,29 @@ func TestStamp(t *testing.T) {
 		if stamp(ns, a) == stamp(ns, b) {
 			t.Errorf("other %s are the same network", name)
 		}
+	}
+}
+
+func TestExplain(t *testing.T) {
+	vlan, lan := *network("v", "10.0.0.0/24"), *network("m", "10.1.0.0/24")
+	vlan.Driver, vlan.Options["vlan"] = "bridge", "7"
+	lan.Driver, lan.NetworkInterface = "macvlan", "eth9"
+	plain := *network("p", "10.2.0.0/24")
+	plain.Driver = "bridge"
+	for want, tc := range map[string]struct {
+		said string
+		n    types.Network
+	}{
+		"network v needs (driver bridge, options vlan=7)": {"Operation not supported (os error 95)", vlan},
+		"network m has parent eth9":                       {"No such device (os error 19)", lan},
+		"nothing known":                                   {"nothing known (os error 95)", plain},
+	} {
+		if err := explain(errors.New(tc.said), []types.Network{tc.n}); !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), tc.said) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	if explain(nil, nil) != nil {
+		t.Error("no error is none")
 	}
 }
 

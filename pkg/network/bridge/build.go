@@ -8,11 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -177,9 +180,40 @@ func (m *Manager) netavark(ctx context.Context, p *plan) (map[string]types.Statu
 			p.rules, p.tool.Firewall = false, netavark.Chosen
 			err = setup()
 		}
-		return err
+		return explain(err, p.networks)
 	})
 	return status, err
+}
+
+// explain adds to netavark's error, which names neither network nor cause, what
+// the kernel's numbers mean.
+func explain(err error, networks []types.Network) error {
+	if err == nil {
+		return nil
+	}
+	for i := range networks {
+		n := &networks[i]
+		special := n.Driver != types.BridgeNetworkDriver || n.Options[types.VLANOption] != "" || n.Options[types.VRFOption] != ""
+		switch text := err.Error(); {
+		case special && strings.Contains(text, "os error 95"):
+			return fmt.Errorf("%w: this kernel lacks what network %s needs (driver %s, options %s)", err, n.Name, n.Driver, options(n))
+		case n.Driver != types.BridgeNetworkDriver && strings.Contains(text, "os error 19"):
+			return fmt.Errorf("%w: network %s has parent %s, which is no interface there: pod unshare --rootless-netns ip link shows those of a user's networks",
+				err, n.Name, n.NetworkInterface)
+		}
+	}
+	return err
+}
+
+func options(n *types.Network) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(n.Options)) {
+		all = append(all, name+"="+n.Options[name])
+	}
+	if len(all) == 0 {
+		return "none"
+	}
+	return strings.Join(all, ",")
 }
 
 // unbuild takes the container off the plan's networks by netavark, which also
