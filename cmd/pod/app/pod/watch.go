@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -65,16 +66,19 @@ func runLogs(ctx context.Context, a *cli.App, opts *logsOptions, args []string) 
 	if err != nil {
 		return err
 	}
-	var list []*state.Container
-	for _, c := range members {
-		if opts.of == "" && !c.Spec.IsInfra || opts.of != "" && (c.Name == opts.of || strings.HasPrefix(c.ID, opts.of)) {
-			list = append(list, c)
+	if opts.of != "" {
+		c, err := e.Lookup(ctx, opts.of)
+		var absent state.ErrNoContainer
+		if errors.As(err, &absent) || (err == nil && c.Spec.Pod != p.ID) {
+			return fmt.Errorf("container %s is not in pod %s: no such container", opts.of, p.Name)
 		}
+		if err != nil {
+			return err
+		}
+		return opts.Show(ctx, a, e, []*state.Container{c})
 	}
-	if opts.of != "" && len(list) == 0 {
-		return fmt.Errorf("container %s is not in pod %s: no such container", opts.of, p.Name)
-	}
-	return opts.Show(ctx, a, e, list)
+	members = slices.DeleteFunc(members, func(c *state.Container) bool { return c.Spec.IsInfra })
+	return opts.Show(ctx, a, e, members)
 }
 
 func newTop(a *cli.App) *cobra.Command {
