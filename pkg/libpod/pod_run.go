@@ -51,8 +51,14 @@ func (e *Engine) startMembers(ctx context.Context, p *state.Pod) error {
 		return err
 	}
 	if p.InfraID != "" {
+		if err := e.endStale(ctx, p, members); err != nil {
+			return err
+		}
 		if err := e.startMember(ctx, p.InfraID); err != nil {
 			return PodErrors{err}
+		}
+		if members, err = e.state.Members(ctx, p.ID); err != nil {
+			return err
 		}
 	}
 	var inits, others []*state.Container
@@ -82,6 +88,26 @@ func (e *Engine) startMembers(ctx context.Context, p *state.Pod) error {
 	for _, level := range levels {
 		failed = append(failed, e.sideBySide(level, func(id string) error { return e.startMember(ctx, id) })...)
 	}
+	return failed.asError()
+}
+
+// endStale ends containers that outlived the infra container: they are in namespaces
+// that nobody else of the pod will ever be in.
+func (e *Engine) endStale(ctx context.Context, p *state.Pod, members []*state.Container) error {
+	if slices.ContainsFunc(members, func(c *state.Container) bool { return c.Spec.IsInfra && isLive(e.status(c)) }) {
+		return nil
+	}
+	var ids []string
+	for _, c := range members {
+		if status := e.status(c); status == StatusRunning && slices.Contains(needs(c), p.InfraID) {
+			e.Warn(fmt.Sprintf("container %s is started anew: the namespaces it shared ended with the infra container", c.Name))
+			ids = append(ids, c.ID)
+		}
+	}
+	failed := e.sideBySide(ids, func(id string) error {
+		_, err := e.Stop(ctx, id, nil)
+		return err
+	})
 	return failed.asError()
 }
 
