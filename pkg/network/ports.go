@@ -59,33 +59,30 @@ func ResolvePorts(ports []specgen.PortMapping) ([]specgen.PortMapping, error) {
 
 // holdPorts does the same and keeps the sockets, one for each port in order, so
 // that nobody can overtake.
-func holdPorts(ports []specgen.PortMapping) ([]specgen.PortMapping, held, error) {
-	if len(ports) == 0 {
-		return nil, nil, nil
-	}
-	resolved := make([]specgen.PortMapping, 0, len(ports))
-	var held held
-	fail := func(err error) ([]specgen.PortMapping, []int, error) {
-		held.release()
-		return nil, nil, err
-	}
+func holdPorts(ports []specgen.PortMapping) (resolved []specgen.PortMapping, sockets held, err error) {
+	defer func() {
+		if err != nil {
+			sockets.release()
+			resolved, sockets = nil, nil
+		}
+	}()
 	for _, p := range ports {
 		p.Range = max(p.Range, 1)
 		if p.Protocol == "" {
 			p.Protocol = "tcp"
 		}
 		if last := int(p.HostPort) + int(p.Range) - 1; last > 65535 {
-			return fail(fmt.Errorf("publish %d-%d: ports end at 65535", p.HostPort, last))
+			return resolved, sockets, fmt.Errorf("publish %d-%d: ports end at 65535", p.HostPort, last)
 		}
 		if last := int(p.ContainerPort) + int(p.Range) - 1; last > 65535 {
-			return fail(fmt.Errorf("publish to container ports %d-%d: ports end at 65535", p.ContainerPort, last))
+			return resolved, sockets, fmt.Errorf("publish to container ports %d-%d: ports end at 65535", p.ContainerPort, last)
 		}
-		if err := held.take(&p); err != nil {
-			return fail(err)
+		if err := sockets.take(&p); err != nil {
+			return resolved, sockets, err
 		}
 		resolved = append(resolved, p)
 	}
-	return resolved, held, nil
+	return resolved, sockets, nil
 }
 
 // held are the sockets of one check: mappings of one container must not collide

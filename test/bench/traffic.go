@@ -48,7 +48,7 @@ func send(address string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	// The other side measures, and ends it. What is under way then may take long.
 	block := make([]byte, 256<<10)
 	if err := conn.SetDeadline(time.Now().Add(10 * span)); err != nil {
@@ -109,7 +109,7 @@ func serve(address string) error {
 			return err
 		}
 		go func() {
-			defer conn.Close()
+			defer func() { _ = conn.Close() }()
 			first := make([]byte, 1)
 			if _, err := io.ReadFull(conn, first); err != nil {
 				return
@@ -172,7 +172,7 @@ func (b *bench) outward(args ...string) func(context.Context, *tool, string) (fl
 		if err != nil {
 			return 0, err
 		}
-		defer l.Close()
+		defer func() { _ = l.Close() }()
 		done := make(chan error, 1)
 		var rate float64
 		go func() {
@@ -219,7 +219,7 @@ func (b *bench) published(address string, direction byte, args ...string) func(c
 		if err != nil {
 			return 0, err
 		}
-		defer conn.Close()
+		defer func() { _ = conn.Close() }()
 		if direction == 'r' {
 			return drain(conn)
 		}

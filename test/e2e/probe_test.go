@@ -39,7 +39,7 @@ func probeServe(ports []string) error {
 			return err
 		}
 		if _, port, _ = net.SplitHostPort(l.Addr().String()); ports[0] == "0" {
-			fmt.Println(port)
+			fmt.Fprintln(os.Stdout, port)
 		}
 		u, err := net.ListenPacket("udp", ":"+port) //nolint:noctx // ends with its container
 		if err != nil {
@@ -83,7 +83,7 @@ func probeAsk(network, address string) error {
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		answer, err := askOnce(network, address)
 		if err == nil && answer != "" {
-			fmt.Print(answer)
+			fmt.Fprint(os.Stdout, answer)
 			return nil
 		}
 		last = errors.Join(err)

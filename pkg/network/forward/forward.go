@@ -124,7 +124,7 @@ func protocol(p specgen.PortMapping) string {
 // Wait returns when the forwarder takes connections, and who it is. The caller
 // keeps the identity; the forwarder goes on when pod ends.
 func (f *Forwarder) Wait(ctx context.Context) (process.ID, error) {
-	defer f.program.Close()
+	defer func() { _ = f.program.Close() }() // its messages were read
 	defer f.status.Close()
 	stop := context.AfterFunc(ctx, func() { _ = f.status.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
