@@ -19,7 +19,7 @@ const (
 )
 
 // span is how long a stream flows.
-const span = 2 * time.Second
+const span = 4 * time.Second
 
 // bridgeName is the bridge network of a case.
 const bridgeName = "benchports"
