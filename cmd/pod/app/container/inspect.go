@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"go.podman.io/common/libnetwork/types"
 	"go.podman.io/image/v5/docker/reference"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
 	"github.com/rootless-pod/pod/cmd/pod/app/output"
 	"github.com/rootless-pod/pod/pkg/image"
+	"github.com/rootless-pod/pod/pkg/image/artifact"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 )
 
@@ -32,12 +36,12 @@ func (o *inspectOptions) flags(cmd *cobra.Command) {
 func newInspect(a *cli.App) *cobra.Command {
 	var opts inspectOptions
 	cmd := &cobra.Command{
-		Use: "inspect [options] {CONTAINER|IMAGE|POD|VOLUME} [...]", Short: "Display the configuration of object denoted by ID",
-		Long:    "Prints all about containers, images, volumes or pods as JSON, or what --format asks for. A name means a container first, then an image, a volume, and a pod.",
+		Use: "inspect [options] {ARTIFACT|CONTAINER|IMAGE|NETWORK|POD|VOLUME} [...]", Short: "Display the configuration of object denoted by ID",
+		Long:    "Prints all about objects as JSON, or what --format asks for. A name means a container first, then an image, a volume, a network, a pod, and an artifact.",
 		Example: "  pod inspect web\n  pod inspect --type image alpine\n  pod inspect --format '{{.State.Status}}' web",
 	}
 	opts.flags(cmd)
-	cmd.Flags().StringVarP(&opts.kind, "type", "t", "all", "Specify inspect-object `type`: all, container, image, pod, volume")
+	cmd.Flags().StringVarP(&opts.kind, "type", "t", "all", "Specify inspect-object `type`: all, "+strings.Join(kinds(), ", "))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runInspect(cmd.Context(), a, &opts, args) }
 	return cmd
 }
@@ -56,12 +60,8 @@ func newContainerInspect(a *cli.App) *cobra.Command {
 }
 
 func (o *inspectOptions) check(args []string) error {
-	switch o.kind {
-	case "all", "container", "image", "pod", "volume":
-	case "artifact", "network":
-		return fmt.Errorf("--type %s is not supported yet: use all, container, image, pod or volume", o.kind)
-	default:
-		return fmt.Errorf("invalid type %q: use all, container, image, pod or volume", o.kind)
+	if o.kind != "all" && !slices.Contains(kinds(), o.kind) {
+		return fmt.Errorf("invalid type %q: use all, %s", o.kind, strings.Join(kinds(), ", "))
 	}
 	onContainers := o.kind == "all" || o.kind == "container"
 	switch {
@@ -112,41 +112,65 @@ func runInspect(ctx context.Context, a *cli.App, opts *inspectOptions, names []s
 	return nil
 }
 
+// kinds are what a name can mean, in the order in which it is tried.
+func kinds() []string {
+	return []string{"container", "image", "volume", "network", "pod", "artifact"}
+}
+
 // object is all about what name means.
 func (o *inspectOptions) object(ctx context.Context, a *cli.App, name string) (any, error) {
+	if o.kind != "all" {
+		object, _, err := o.one(ctx, a, o.kind, name)
+		return object, err
+	}
+	for _, kind := range kinds() {
+		if object, none, err := o.one(ctx, a, kind, name); !none {
+			return object, err
+		}
+	}
+	return nil, fmt.Errorf("no such object: %q", name)
+}
+
+// one is all about the object of a kind; none says that there is no such one.
+func (o *inspectOptions) one(ctx context.Context, a *cli.App, kind, name string) (object any, none bool, err error) {
 	e, err := a.Engine(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var noVolume state.ErrNoVolume
-	if o.kind == "all" || o.kind == "container" {
+	switch kind {
+	case "container":
 		c, err := e.Inspect(ctx, name, o.size)
-		if err == nil || o.kind == "container" || !absent(err) {
-			return orNothing(c, err)
-		}
-	}
-	if o.kind == "all" || o.kind == "image" {
-		images, err := a.Images(ctx)
-		if err != nil {
-			return nil, err
-		}
-		img, err := images.Inspect(ctx, name)
-		if err == nil || o.kind == "image" || !noImage(err) {
-			return orNothing(img, err)
-		}
-	}
-	if o.kind == "all" || o.kind == "volume" {
+		object, err = orNothing(c, err)
+		return object, absent(err), err
+	case "volume":
 		v, err := e.InspectVolume(ctx, name)
-		if err == nil || o.kind == "volume" || !errors.As(err, &noVolume) {
-			return orNothing(v, err)
-		}
+		object, err = orNothing(v, err)
+		var absent state.ErrNoVolume
+		return object, errors.As(err, &absent), err
+	case "network":
+		n, err := e.InspectNetwork(ctx, name)
+		object, err = orNothing(n, err)
+		return object, errors.Is(err, types.ErrNoSuchNetwork), err
+	case "pod":
+		p, err := e.InspectPod(ctx, name)
+		object, err = orNothing(p, err)
+		var absent state.ErrNoPod
+		return object, errors.As(err, &absent), err
 	}
-	p, err := e.InspectPod(ctx, name)
-	var noPod state.ErrNoPod
-	if errors.As(err, &noPod) && o.kind == "all" {
-		return nil, fmt.Errorf("no such object: %q", name)
+	images, err := a.Images(ctx)
+	if err != nil {
+		return nil, false, err
 	}
-	return orNothing(p, err)
+	if kind == "image" {
+		img, err := images.Inspect(ctx, name)
+		object, err = orNothing(img, err)
+		return object, noImage(err), err
+	}
+	found, err := artifact.New(images, a.Log).Find(ctx, name)
+	if err != nil {
+		return nil, errors.Is(err, artifact.ErrUnknown) || noImage(err), err
+	}
+	return struct{ *artifact.Artifact }{found}, false, nil
 }
 
 // noImage says that no image can have the name, or none has it.
