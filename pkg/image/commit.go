@@ -16,6 +16,7 @@ import (
 	cstorage "go.podman.io/storage"
 
 	"github.com/rootless-pod/pod/internal/step"
+	"github.com/rootless-pod/pod/pkg/storage"
 )
 
 // CommitOptions describe an image that is made of a container.
@@ -176,7 +177,7 @@ func (s *Store) LayerID(ctx context.Context, layer *Layer, base string) (string,
 }
 
 // Commit makes an image of a layer and returns its id. Killed half way it leaves
-// at most a layer that no image has.
+// at most a layer that no image has, and that prune finds.
 func (s *Store) Commit(ctx context.Context, layer *Layer, o *CommitOptions) (string, error) {
 	if err := CheckCommit(o); err != nil {
 		return "", err
@@ -218,6 +219,7 @@ func (s *Store) Commit(ctx context.Context, layer *Layer, o *CommitOptions) (str
 		}
 		return lib.store.NewLayer(ctx, o.LayerID, parent, &cstorage.LayerOptions{
 			OriginalDigest: layer.info.digest, UncompressedDigest: layer.info.digest,
+			Flags: map[string]any{storage.BroughtFlag: true}, // until there is an image, as with a pull
 		}, layer.file)
 	})
 	if err != nil {
