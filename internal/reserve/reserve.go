@@ -105,6 +105,13 @@ func Lend(graphRoot string) bool {
 	return Size(graphRoot) > 0 && Free(graphRoot) == nil
 }
 
+// Scarce says that the disk is full, or would be with the reserve that may just be
+// lent to a clean-up.
+func Scarce(graphRoot string) bool {
+	roomy, err := fits(graphRoot, 2*files)
+	return err == nil && !roomy
+}
+
 // Free gives the reserve back to the disk. It needs neither the state nor the
 // store to be open.
 func Free(graphRoot string) error {

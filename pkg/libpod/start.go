@@ -12,12 +12,15 @@ import (
 	"time"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/rootless-pod/pod/internal/process"
+	"github.com/rootless-pod/pod/internal/reserve"
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/network"
 	"github.com/rootless-pod/pod/pkg/ociruntime"
+	"github.com/rootless-pod/pod/pkg/storage"
 )
 
 // launch is what one start makes, from the mount to the running process.
@@ -116,6 +119,11 @@ func (e *Engine) start(ctx context.Context, c *state.Container, makeRoot rootMak
 // still being made is no more; with --rm that is the caller's to do.
 func (e *Engine) failStart(ctx context.Context, c *state.Container, cause error) error {
 	ctx = context.WithoutCancel(ctx)
+	if reserve.Scarce(e.GraphRoot) {
+		// conmon's exit command lends the reserve, and is ended with conmon before it
+		// could take it back.
+		defer func() { _ = e.state.RetakeReserve() }() // its lack is no failure of the work
+	}
 	if err := e.tearDown(ctx, c); err != nil {
 		return errors.Join(cause, err)
 	}
@@ -376,6 +384,10 @@ func (e *Engine) runInitialized(ctx context.Context, c *state.Container) error {
 func (e *Engine) runtimeError(c *state.Container, err error) error {
 	var failed *ociruntime.Error
 	if errors.As(err, &failed) {
+		// An overlay that cannot make its working directory is mounted read-only.
+		if strings.Contains(strings.ToLower(failed.Error()), unix.EROFS.Error()) && reserve.Scarce(e.GraphRoot) {
+			return fmt.Errorf("%w, so that the container's files are read-only: %w", storage.ErrNoSpace, err)
+		}
 		return commandError(failed, slices.Concat(c.Spec.Process.Entrypoint, c.Spec.Process.Command))
 	}
 	return fmt.Errorf("container %s: %w", short(c.ID), err)
