@@ -104,6 +104,7 @@ func (s *stages) wait() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), stopAgain)
 		err := s.running.Acquire(ctx, s.jobs)
 		cancel()
+		killUnstarted()
 		if err == nil {
 			return nil
 		}
