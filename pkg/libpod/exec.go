@@ -298,6 +298,9 @@ func (e *Engine) execProcess(ctx context.Context, c *state.Container, opts ExecO
 // container sees, mounts included.
 func (e *Engine) execUser(ctx context.Context, c *state.Container, p *rspec.Process, name string) error {
 	root, err := openRoot(ctx, c.Run.Init)
+	if err != nil && !c.Run.Init.Alive() {
+		return notRunning(c.Name)
+	}
 	if err != nil {
 		return fmt.Errorf("find user %s in the container: %w", name, err)
 	}
