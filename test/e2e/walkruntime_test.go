@@ -131,7 +131,8 @@ func (w *walker) truthful() error {
 	return err
 }
 
-// compared is one look. A created container's first process may wait for its start.
+// compared is one look. A first process that nobody has started is still the runtime's:
+// a conmon goes on when the pod that would have started it is killed.
 func (w *walker) compared() error {
 	out, err := w.box.command("pod", "ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.Pid}} {{.State}}")
 	if err != nil {
@@ -141,7 +142,12 @@ func (w *walker) compared() error {
 	for _, dir := range w.box.cgroups() {
 		id, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), "pod-"), ".")
 		procs, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
-		members[id] += strings.Count(string(procs), "\n")
+		for pid := range strings.FieldsSeq(string(procs)) {
+			line, err := os.ReadFile(filepath.Join("/proc", pid, "cmdline"))
+			if err == nil && !strings.Contains(string(line), "\x00create\x00") {
+				members[id]++
+			}
+		}
 	}
 	var errs []error
 	for line := range strings.Lines(string(out)) {
