@@ -142,7 +142,9 @@ func (e *Engine) knownIDs(ctx context.Context) (map[string]bool, error) {
 	}
 	volumes, err := e.state.Volumes(ctx)
 	for _, v := range volumes {
-		known[v.StorageID] = true // of those over images
+		if v.StorageID != "" {
+			known[v.StorageID] = true // of a volume over an image
+		}
 	}
 	return known, err
 }

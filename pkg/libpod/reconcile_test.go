@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/rootless-pod/pod/internal/process"
+	"github.com/rootless-pod/pod/pkg/libpod/state"
 )
 
 // What is killed in recovery is found by its command line: it must be a conmon,
@@ -56,5 +57,24 @@ func TestEndMonitor(t *testing.T) {
 	endMonitor(t.Context(), monitor{ID: first})
 	if last.Alive() {
 		t.Error("the grandchild lives")
+	}
+}
+
+// What is known is compared with what is found, so an empty id must not be among it:
+// most volumes have no files in the store.
+func TestKnownIDs(t *testing.T) {
+	c := record(1, "c", nil)
+	e := viewEngine(t, c)
+	for _, v := range []*state.Volume{{Name: "plain"}, {Name: "over", StorageID: "abc"}} {
+		if err := e.state.AddVolume(t.Context(), v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	known, err := e.knownIDs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(known) != 2 || !known[c.ID] || !known["abc"] {
+		t.Errorf("known are %v", known)
 	}
 }

@@ -136,9 +136,6 @@ type metadata struct {
 // LayerID is the id of the layer of container id. It follows from the
 // container's, so that a layer whose record was never written can be found.
 func LayerID(id string) string {
-	if len(id) < len(layerMark) {
-		return layerMark // of a damaged record: no layer has it
-	}
 	return layerMark + id[len(layerMark):]
 }
 
