@@ -7,7 +7,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -180,6 +182,40 @@ func BenchmarkAlive(b *testing.B) {
 	for b.Loop() {
 		if !self.Alive() {
 			b.Fatal("this process is not alive")
+		}
+	}
+}
+
+func TestArguments(t *testing.T) {
+	self := os.Getpid()
+	if got := Arguments(self); !slices.Equal(got, os.Args) {
+		t.Errorf("arguments %q, want %q", got, os.Args)
+	}
+	if got := Parent(self); got != os.Getppid() {
+		t.Errorf("parent %d, want %d", got, os.Getppid())
+	}
+	if Arguments(1<<30) != nil || Parent(1<<30) != 0 {
+		t.Error("a process that is not there has a parent or arguments")
+	}
+	found := FindArguments(func(_ ID, args []string) bool { return slices.Equal(args, os.Args) })
+	if !slices.Contains(found, Self()) {
+		t.Errorf("found %v without %v", found, Self())
+	}
+}
+
+func TestDaemon(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pid")
+	if got := Daemon(file); got != (ID{}) {
+		t.Errorf("no file: %v", got)
+	}
+	for text, want := range map[string]ID{
+		strconv.Itoa(os.Getpid()) + "\n": Self(), "": {}, "1": {}, "-5": {}, "x": {}, strconv.Itoa(1 << 30): {},
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := Daemon(file); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
 		}
 	}
 }

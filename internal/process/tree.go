@@ -3,13 +3,14 @@ package process
 import (
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
 // Children returns the processes whose parent has pid now. It looks at all
 // processes, since not every kernel lists children: for recovery only.
 func Children(pid int) []ID {
-	return find(func(st stat) bool { return st.parent == pid })
+	return find(func(_ ID, st stat) bool { return st.parent == pid })
 }
 
 // Session returns the processes of the session that pid leads or led. It looks at
@@ -18,7 +19,7 @@ func Session(pid int) []ID {
 	if pid <= 0 {
 		return nil // that of kernel threads
 	}
-	return find(func(st stat) bool { return st.session == pid })
+	return find(func(_ ID, st stat) bool { return st.session == pid })
 }
 
 // SessionOf is the session that the process with pid is in; 0 if there is none.
@@ -43,8 +44,52 @@ func StopTree(who ID) []ID {
 	return all
 }
 
+// Parent is the process whose child pid is; 0 if there is none.
+func Parent(pid int) int {
+	st, err := readStat(pid)
+	if err != nil {
+		return 0
+	}
+	return st.parent
+}
+
+// Arguments are the command line of a process, its own word for what it is: nil for
+// one that is gone and for kernel threads.
+func Arguments(pid int) []string {
+	line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+	if err != nil || len(line) == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(string(line), "\x00"), "\x00")
+}
+
+// FindArguments returns the processes whose command line matches. It looks at all
+// processes, as Children does. The identity is taken first: a pid that is another's by
+// the time its command line is read is found out when it is used.
+func FindArguments(match func(who ID, args []string) bool) []ID {
+	return find(func(who ID, _ stat) bool { return match(who, Arguments(who.PID)) })
+}
+
+// Daemon is the process whose pid a program has written into a file; the zero ID if
+// there is none.
+func Daemon(pidFile string) ID {
+	data, err := os.ReadFile(pidFile)
+	if err != nil {
+		return ID{}
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil || pid <= 1 {
+		return ID{}
+	}
+	id, err := Of(pid)
+	if err != nil {
+		return ID{}
+	}
+	return id
+}
+
 // find returns the processes that match.
-func find(match func(stat) bool) []ID {
+func find(match func(who ID, st stat) bool) []ID {
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return nil
@@ -57,8 +102,9 @@ func find(match func(stat) bool) []ID {
 		if err != nil {
 			continue
 		}
-		if st, err := readStat(pid); err == nil && match(st) {
-			found = append(found, ID{PID: pid, Start: st.start})
+		st, err := readStat(pid)
+		if who := (ID{PID: pid, Start: st.start}); err == nil && match(who, st) {
+			found = append(found, who)
 		}
 	}
 	return found

@@ -1,10 +1,8 @@
 package build
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -20,20 +18,10 @@ const starter = define.Package + "-oci-runtime"
 // any more: a signal to the whole group, as of Ctrl-C, ended the process that would
 // have. They wait without end, and outside of buildah's reach.
 func killUnstarted() {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return
-	}
-	for _, entry := range entries {
-		pid, err := strconv.Atoi(entry.Name())
-		if err != nil {
-			continue
-		}
-		// The identity first: a pid that is recycled now is found out later.
-		who, err := process.Of(pid)
-		if err != nil || !isUnstarted(arguments(pid)) || lookedAfter(pid) {
-			continue
-		}
+	unstarted := process.FindArguments(func(who process.ID, args []string) bool {
+		return isUnstarted(args) && !lookedAfter(who.PID)
+	})
+	for _, who := range unstarted {
 		_ = who.Signal(syscall.SIGKILL) // another user's is not ours to end
 	}
 }
@@ -48,33 +36,10 @@ func isUnstarted(args []string) bool {
 // lookedAfter says whether a process has an ancestor that may still start it: other
 // builds make containers too.
 func lookedAfter(pid int) bool {
-	for pid = parent(pid); pid > 1; pid = parent(pid) {
-		if args := arguments(pid); len(args) > 0 && args[0] == starter {
+	for pid = process.Parent(pid); pid > 1; pid = process.Parent(pid) {
+		if args := process.Arguments(pid); len(args) > 0 && args[0] == starter {
 			return true
 		}
 	}
 	return false
-}
-
-func arguments(pid int) []string {
-	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
-	if err != nil {
-		return nil
-	}
-	return strings.Split(strings.TrimSuffix(string(data), "\x00"), "\x00")
-}
-
-// parent is 0 for a process that has ended.
-func parent(pid int) int {
-	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return 0
-	}
-	// The name before may have anything in it.
-	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
-	if len(fields) < 2 {
-		return 0
-	}
-	ppid, _ := strconv.Atoi(fields[1]) // it is a number
-	return ppid
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -360,37 +359,21 @@ type monitor struct {
 // monitors finds the conmons of a container, or of all, by their bundle. It
 // looks at every process: for recovery only.
 func (e *Engine) monitors(id string) []monitor {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil
-	}
 	var found []monitor
-	for _, entry := range entries {
-		pid, err := strconv.Atoi(entry.Name())
-		if err != nil {
-			continue
-		}
-		// The identity first: a pid that is recycled now is found out later.
-		who, err := process.Of(pid)
-		if err != nil {
-			continue
-		}
-		line, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "cmdline"))
-		if err != nil {
-			continue
-		}
-		owner := bundleOwner(string(line), e.paths.ctr)
-		if owner != "" && (id == "" || owner == id) {
+	process.FindArguments(func(who process.ID, args []string) bool {
+		owner := bundleOwner(args, e.paths.ctr)
+		match := owner != "" && (id == "" || owner == id)
+		if match {
 			found = append(found, monitor{ID: who, container: owner})
 		}
-	}
+		return match
+	})
 	return found
 }
 
 // bundleOwner is the container of a conmon whose bundle is below dir; empty for
 // any other command line.
-func bundleOwner(cmdline, dir string) string {
-	args := strings.Split(cmdline, "\x00")
+func bundleOwner(args []string, dir string) string {
 	if len(args) < 2 || args[1] != "--api-version" {
 		return ""
 	}

@@ -3,7 +3,6 @@ package libpod
 import (
 	"fmt"
 	"os/exec"
-	"strings"
 	"testing"
 
 	"github.com/rootless-pod/pod/internal/process"
@@ -13,15 +12,18 @@ import (
 // What is killed in recovery is found by its command line: it must be a conmon,
 // and its bundle must be in our own run directory.
 func TestBundleOwner(t *testing.T) {
-	line := func(args ...string) string { return strings.Join(args, "\x00") + "\x00" }
-	for name, test := range map[string]struct{ line, want string }{
+	line := func(args ...string) []string { return args }
+	for name, test := range map[string]struct {
+		line []string
+		want string
+	}{
 		"container":        {line("/usr/bin/conmon", "--api-version", "1", "-c", "abc", "-b", "/run/c/abc", "-p", "x"), "abc"},
 		"exec session":     {line("/usr/bin/conmon", "--api-version", "1", "-c", "abc", "-b", "/run/c/abc/x/def"), "abc"},
 		"other run dir":    {line("/usr/bin/conmon", "--api-version", "1", "-b", "/run2/c/abc"), ""},
 		"longer run dir":   {line("/usr/bin/conmon", "--api-version", "1", "-b", "/run/c2/abc"), ""},
 		"no conmon":        {line("vi", "-b", "/run/c/abc"), ""},
 		"flag without dir": {line("/usr/bin/conmon", "--api-version", "1", "-b"), ""},
-		"kernel thread":    {"", ""},
+		"kernel thread":    {nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := bundleOwner(test.line, "/run/c"); got != test.want {

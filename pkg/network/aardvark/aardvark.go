@@ -336,22 +336,10 @@ func (s Server) serve(ctx context.Context) error {
 // running is the server's process, the zero ID if there is none. It writes its pid
 // itself; that it is still its own is told by the directory on its command line.
 func (s Server) running() process.ID {
-	data, err := os.ReadFile(filepath.Join(s.config(), pidFile))
-	if err != nil {
-		return process.ID{}
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
-	if err != nil || pid <= 1 {
-		return process.ID{}
-	}
 	// The identity first: should the pid be another's by then, the signal finds
 	// that out.
-	id, err := process.Of(pid)
-	if err != nil {
-		return process.ID{}
-	}
-	line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
-	if err != nil || !slices.Contains(strings.Split(string(line), "\x00"), s.config()) {
+	id := process.Daemon(filepath.Join(s.config(), pidFile))
+	if id == (process.ID{}) || !slices.Contains(process.Arguments(id.PID), s.config()) {
 		return process.ID{}
 	}
 	return id

@@ -14,7 +14,6 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -178,36 +177,14 @@ const forwarder = "__forward"
 // Find lists helpers by the namespace path on their command line. It is for
 // recovery after a crash, when their identity was not recorded.
 func Find(netns string) []process.ID {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return nil
-	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1) // what could be read is looked at
-	var found []process.ID
-	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil || pid == os.Getpid() {
-			continue
+	return process.FindArguments(func(who process.ID, args []string) bool {
+		if len(args) == 0 || who.PID == os.Getpid() {
+			return false
 		}
-		// The identity first: should the pid be recycled in between, Stop
-		// finds that it is another's.
-		id, err := process.Of(pid)
-		if err != nil {
-			continue
-		}
-		line, err := os.ReadFile("/proc/" + name + "/cmdline")
-		if err != nil {
-			continue
-		}
-		args := strings.Split(strings.TrimSuffix(string(line), "\x00"), "\x00")
 		base := args[0][strings.LastIndexByte(args[0], '/')+1:]
 		helper := base == "pasta" || base == "slirp4netns" || len(args) > 1 && args[1] == forwarder
-		if helper && slices.Contains(args[1:], netns) {
-			found = append(found, id)
-		}
-	}
-	return found
+		return helper && slices.Contains(args[1:], netns)
+	})
 }
 
 // StopAll ends what Find finds, also when ctx was canceled: it undoes.

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/rootless-pod/pod/internal/process"
@@ -77,7 +76,7 @@ func (p *Pasta) Wait(ctx context.Context) (link.Link, error) {
 	stop := context.AfterFunc(ctx, func() { _ = p.program.Process.Kill() })
 	err := p.program.Wait()
 	interrupted := !stop()
-	id := p.daemon()
+	id := process.Daemon(p.opts.PIDFile)
 	if interrupted && id == (process.ID{}) {
 		// It may have been killed between its fork and the pid file.
 		if stopErr := link.StopAll(ctx, p.opts.NetNS); stopErr != nil {
@@ -118,23 +117,6 @@ func (p *Pasta) Kill(ctx context.Context) error {
 func (p *Pasta) forget() {
 	_ = os.Remove(p.opts.PIDFile) // often never written
 	_ = p.program.Close()
-}
-
-// daemon identifies the process that pasta has left in the background.
-func (p *Pasta) daemon() process.ID {
-	data, err := os.ReadFile(p.opts.PIDFile)
-	if err != nil {
-		return process.ID{}
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
-	if err != nil || pid <= 1 {
-		return process.ID{}
-	}
-	id, err := process.Of(pid)
-	if err != nil {
-		return process.ID{}
-	}
-	return id
 }
 
 // limits tells of a fault of old versions: Debian 12's sends the answers to UDP
