@@ -9,6 +9,7 @@ import (
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image"
+	"github.com/rootless-pod/pod/pkg/specgen"
 )
 
 // RemoveImages removes images, or lists of images, one after the other, so that
@@ -55,4 +56,18 @@ func (a *App) reportRemoved(removed []image.Removed) {
 			fmt.Fprintln(a.Out, "Deleted: "+img.ID)
 		}
 	}
+}
+
+// MadeOf returns the configuration of the image that a container was made of, by
+// its id, or if it is gone, of the one that has its name now, which may be pulled.
+func (a *App) MadeOf(ctx context.Context, id, name string) (specgen.ImageConfig, error) {
+	images, err := a.Images(ctx)
+	if err != nil {
+		return specgen.ImageConfig{}, err
+	}
+	if img, err := images.Resolve(ctx, id); err == nil {
+		img.Name = name
+		return img, nil
+	}
+	return images.Ensure(ctx, name, image.PullOptions{Progress: a.Err})
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
 	"github.com/rootless-pod/pod/cmd/pod/app/output"
-	"github.com/rootless-pod/pod/pkg/image"
 	"github.com/rootless-pod/pod/pkg/libpod"
 	"github.com/rootless-pod/pod/pkg/specgen"
 )
@@ -178,15 +177,7 @@ func runRestore(ctx context.Context, a *cli.App, fs *pflag.FlagSet, opts *restor
 	}
 	if importing {
 		opts.Image = func(ctx context.Context, name, id string) (specgen.ImageConfig, error) {
-			images, err := a.Images(ctx)
-			if err != nil {
-				return specgen.ImageConfig{}, err
-			}
-			if img, err := images.Resolve(ctx, id); err == nil {
-				img.Name = name
-				return img, nil
-			}
-			return images.Ensure(ctx, name, image.PullOptions{Progress: a.Err})
+			return a.MadeOf(ctx, id, name)
 		}
 		return eachCheckpoint(a, []string{""}, "restore", opts.stats, func(string) (*libpod.CheckpointReport, error) {
 			return e.Import(ctx, opts.RestoreOptions)

@@ -3,13 +3,12 @@ package container
 import (
 	"context"
 	"errors"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/cmd/pod/app/view"
 	"github.com/rootless-pod/pod/pkg/filecopy"
 )
 
@@ -38,7 +37,7 @@ func newCp(a *cli.App) *cobra.Command {
 
 func runCp(ctx context.Context, a *cli.App, opts filecopy.Options) error {
 	opts.In, opts.Out = a.In, a.Out
-	if out, ok := a.Out.(*os.File); ok && opts.To.Container == "" && opts.To.Path == "-" && term.IsTerminal(int(out.Fd())) {
+	if opts.To.Container == "" && opts.To.Path == "-" && view.IsTerminal(a.Out) {
 		return errors.New("an archive is not written to a terminal: redirect standard output")
 	}
 	e, err := a.Engine(ctx)

@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/cmd/pod/app/view"
 	"github.com/rootless-pod/pod/pkg/image"
 	"github.com/rootless-pod/pod/pkg/libpod"
 	"github.com/rootless-pod/pod/pkg/ociruntime/attach"
@@ -73,13 +72,13 @@ func runDebug(ctx context.Context, a *cli.App, opts *debugOptions, args []string
 	}
 	terminal := term.IsTerminal(int(a.In.Fd()))
 	if !opts.givenTerminal() {
-		spec.Process.Terminal = terminal && isTerminal(a.Out)
+		spec.Process.Terminal = terminal && view.IsTerminal(a.Out)
 	}
 	if !opts.givenStdin() {
 		spec.Process.Stdin = terminal || len(args) == 1
 	}
 	var err error
-	if spec.Process.Env, err = flag.Env(opts.env, opts.envFiles, osHost()); err != nil {
+	if spec.Process.Env, err = flag.Env(opts.env, opts.envFiles, flag.ThisHost()); err != nil {
 		return err
 	}
 	spec.CreateCommand = a.Args
@@ -113,11 +112,6 @@ func runDebug(ctx context.Context, a *cli.App, opts *debugOptions, args []string
 		return err
 	}
 	return exitWith(out)
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // debugTarget finds what is to be debugged: a container, else a local image.

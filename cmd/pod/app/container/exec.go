@@ -59,7 +59,7 @@ func runExec(ctx context.Context, a *cli.App, opts *execOptions, args []string) 
 	if err != nil {
 		return err
 	}
-	if opts.Env, err = flag.Env(opts.env, opts.envFiles, osHost()); err != nil {
+	if opts.Env, err = flag.Env(opts.env, opts.envFiles, flag.ThisHost()); err != nil {
 		return err
 	}
 	opts.Command = command

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/cmd/pod/app/view"
 )
 
 func newExport(a *cli.App) *cobra.Command {
@@ -30,7 +29,7 @@ func runExport(ctx context.Context, a *cli.App, name, output string) (err error)
 		return err
 	}
 	if output == "" {
-		if out, ok := a.Out.(*os.File); ok && term.IsTerminal(int(out.Fd())) {
+		if view.IsTerminal(a.Out) {
 			return errors.New("refusing to export to terminal. Use -o flag or redirect")
 		}
 		return e.Export(ctx, name, a.Out)

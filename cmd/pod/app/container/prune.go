@@ -1,9 +1,7 @@
 package container
 
 import (
-	"bufio"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,10 +20,8 @@ func newPrune(a *cli.App) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if !force {
 			fmt.Fprintln(a.Out, "WARNING! This will remove all non running containers.")
-			fmt.Fprint(a.Out, "Are you sure you want to continue? [y/N] ")
-			answer, _ := bufio.NewReader(a.In).ReadString('\n')
-			if !strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "y") {
-				return nil
+			if yes, err := a.Confirmed(); err != nil || !yes {
+				return err
 			}
 		}
 		e, err := a.Engine(cmd.Context())

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/cmd/pod/app/view"
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/image"
 	"github.com/rootless-pod/pod/pkg/libpod"
@@ -99,10 +99,8 @@ func checkPassthrough(a *cli.App, spec *specgen.Container) error {
 	if spec.Log.Driver != "passthrough" {
 		return nil
 	}
-	for _, f := range []any{a.In, a.Out, a.Err} {
-		if file, ok := f.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-			return errors.New("the '--log-driver passthrough' option cannot be used on a TTY: if you really want it, use '--log-driver passthrough-tty'")
-		}
+	if slices.ContainsFunc([]any{a.In, a.Out, a.Err}, view.IsTerminal) {
+		return errors.New("the '--log-driver passthrough' option cannot be used on a TTY: if you really want it, use '--log-driver passthrough-tty'")
 	}
 	return nil
 }
@@ -120,7 +118,7 @@ func exitWith(out libpod.Outcome) error {
 func describe(ctx context.Context, a *cli.App, spec *specgen.Container, create *flag.CreateOptions, args []string) (*libpod.Engine, specgen.ImageConfig, error) {
 	var img specgen.ImageConfig
 	spec.CreateCommand = a.Args
-	if err := create.Finish(spec, args, osHost()); err != nil {
+	if err := create.Finish(spec, args, flag.ThisHost()); err != nil {
 		return nil, img, err
 	}
 	if err := checkCIDFile(spec.CIDFile); err != nil {
@@ -214,14 +212,6 @@ func activation(spec *specgen.Container) error {
 		spec.Process.Env = append(spec.Process.Env, "LISTEN_FDNAMES="+names)
 	}
 	return nil
-}
-
-// osHost is what the flags may read of the host.
-func osHost() flag.Host {
-	return flag.Host{
-		LookupEnv: os.LookupEnv, Environ: os.Environ, Abs: filepath.Abs,
-		Open: func(path string) (io.ReadCloser, error) { return os.Open(path) },
-	}
 }
 
 // chooseStreams says which of the caller's streams the container gets.

@@ -1,12 +1,10 @@
 package container
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -98,17 +96,5 @@ func printTop(a *cli.App, rows [][]string, asJSON bool) error {
 		}
 		return output.JSON(a.Out, processes)
 	}
-	var table bytes.Buffer // one write: see output.Rows
-	tw := tabwriter.NewWriter(&table, 5, 1, 3, ' ', 0)
-	for _, row := range rows {
-		for i := range row {
-			row[i] = output.Printable(row[i])
-		}
-		fmt.Fprintln(tw, strings.Join(row, "\t"))
-	}
-	if err := tw.Flush(); err != nil {
-		return err
-	}
-	_, err := a.Out.Write(table.Bytes())
-	return err
+	return output.Processes(a.Out, rows)
 }

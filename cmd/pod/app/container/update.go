@@ -31,7 +31,7 @@ func runUpdate(ctx context.Context, a *cli.App, opts *flag.UpdateOptions, change
 	if len(args) > 1 || (len(args) == 0) != opts.Latest {
 		return errors.New("requires a container: name one, or say --latest")
 	}
-	if err := opts.Finish(change, osHost()); err != nil {
+	if err := opts.Finish(change, flag.ThisHost()); err != nil {
 		return err
 	}
 	e, err := a.Engine(ctx)

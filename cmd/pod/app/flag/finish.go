@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -19,6 +21,14 @@ type Host struct {
 	Open      func(string) (io.ReadCloser, error)
 	// Abs makes a path absolute.
 	Abs func(string) (string, error)
+}
+
+// ThisHost is the one that pod runs on.
+func ThisHost() Host {
+	return Host{
+		LookupEnv: os.LookupEnv, Environ: os.Environ, Abs: filepath.Abs,
+		Open: func(path string) (io.ReadCloser, error) { return os.Open(path) },
+	}
 }
 
 // Finish completes c after parsing: args are the image and its command, files

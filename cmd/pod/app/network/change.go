@@ -1,11 +1,9 @@
 package network
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -92,10 +90,8 @@ func newPrune(a *cli.App) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if !force {
 			fmt.Fprintln(a.Out, "WARNING! This will remove all networks not used by at least one container.")
-			fmt.Fprint(a.Out, "Are you sure you want to continue? [y/N] ")
-			answer, _ := bufio.NewReader(a.In).ReadString('\n')
-			if !strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "y") {
-				return nil
+			if yes, err := a.Confirmed(); err != nil || !yes {
+				return err
 			}
 		}
 		e, err := a.Engine(cmd.Context())

@@ -39,7 +39,7 @@ func runCreate(ctx context.Context, a *cli.App, spec *specgen.Pod, opts *flag.Po
 		spec.Name = args[0]
 	}
 	spec.CreateCommand = a.Args
-	if err := opts.Finish(spec, osHost()); err != nil {
+	if err := opts.Finish(spec, flag.ThisHost()); err != nil {
 		return err
 	}
 	conf, err := a.Config()
@@ -107,7 +107,7 @@ func runClone(ctx context.Context, a *cli.App, opts *cloneOptions, flags *flag.P
 		}
 		name = args[1]
 	}
-	host := osHost()
+	host := flag.ThisHost()
 	host.LookupEnv = func(string) (string, bool) { return "", false } // the original's choices stay
 	if err := flags.Finish(&opts.spec, host); err != nil {
 		return err
@@ -117,7 +117,7 @@ func runClone(ctx context.Context, a *cli.App, opts *cloneOptions, flags *flag.P
 		return err
 	}
 	p, err := e.ClonePod(ctx, args[0], libpod.ClonePodOptions{
-		Name: name, Start: opts.start, Destroy: opts.destroy, CreateCommand: a.Args, Image: resolve(a),
+		Name: name, Start: opts.start, Destroy: opts.destroy, CreateCommand: a.Args, Image: a.MadeOf,
 		Change: func(p *specgen.Pod) error { return flags.Over(p, &opts.spec) },
 	})
 	if err != nil {

@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,10 +13,8 @@ import (
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
-	"github.com/rootless-pod/pod/pkg/image"
 	"github.com/rootless-pod/pod/pkg/libpod"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
-	"github.com/rootless-pod/pod/pkg/specgen"
 )
 
 // Commands returns `pod pod …`.
@@ -161,28 +157,5 @@ func timeFlag(fs *pflag.FlagSet) func() *uint {
 			given = uint(seconds)
 		}
 		return &given
-	}
-}
-
-// osHost is what the flags may read of the host.
-func osHost() flag.Host {
-	return flag.Host{
-		LookupEnv: os.LookupEnv, Environ: os.Environ, Abs: filepath.Abs,
-		Open: func(path string) (io.ReadCloser, error) { return os.Open(path) },
-	}
-}
-
-// resolve finds the configuration of an image that a container was made of.
-func resolve(a *cli.App) func(ctx context.Context, id, name string) (specgen.ImageConfig, error) {
-	return func(ctx context.Context, id, name string) (specgen.ImageConfig, error) {
-		images, err := a.Images(ctx)
-		if err != nil {
-			return specgen.ImageConfig{}, err
-		}
-		if img, err := images.Resolve(ctx, id); err == nil {
-			img.Name = name
-			return img, nil
-		}
-		return images.Ensure(ctx, name, image.PullOptions{Progress: a.Err})
 	}
 }

@@ -1,13 +1,11 @@
 package pod
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -123,17 +121,5 @@ func runTop(ctx context.Context, a *cli.App, args []string, latest bool) error {
 	if err != nil {
 		return err
 	}
-	var table bytes.Buffer // one write: see output.Rows
-	tw := tabwriter.NewWriter(&table, 5, 1, 3, ' ', 0)
-	for _, row := range rows {
-		for i := range row {
-			row[i] = output.Printable(row[i])
-		}
-		fmt.Fprintln(tw, strings.Join(row, "\t"))
-	}
-	if err := tw.Flush(); err != nil {
-		return err
-	}
-	_, err = a.Out.Write(table.Bytes())
-	return err
+	return output.Processes(a.Out, rows)
 }

@@ -65,7 +65,8 @@ func runPrune(ctx context.Context, a *cli.App, o pruneOptions) error {
 		return err
 	}
 	if !o.force {
-		if yes, err := confirm(a, o.warning()); err != nil || !yes {
+		fmt.Fprintln(a.Out, o.warning())
+		if yes, err := a.Confirmed(); err != nil || !yes {
 			return err
 		}
 	}

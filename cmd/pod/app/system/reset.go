@@ -37,9 +37,10 @@ func runReset(ctx context.Context, a *cli.App, force bool) error {
 		return err
 	}
 	if !force {
-		question := "WARNING! This will remove:\n        - all containers\n        - all images\n        - all networks\n        - all volumes\n" +
+		warning := "WARNING! This will remove:\n        - all containers\n        - all images\n        - all networks\n        - all volumes\n" +
 			"of the store " + paths.Root + ", also those of podman, buildah and skopeo.\n"
-		if yes, err := confirm(a, question); err != nil || !yes {
+		fmt.Fprintln(a.Out, warning)
+		if yes, err := a.Confirmed(); err != nil || !yes {
 			return err
 		}
 	}

@@ -3,12 +3,6 @@
 package system
 
 import (
-	"bufio"
-	"errors"
-	"fmt"
-	"io"
-	"strings"
-
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -24,15 +18,4 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 	}
 	group.AddCommand(newCheck(a), newDf(a), newEvents(a), newInfo(a), newMigrate(a), newPrune(a), newRenumber(a), newReset(a))
 	return group, []*cobra.Command{newDoctor(a), newEvents(a), newInfo(a), newUnshare(a), newVersion(a)}
-}
-
-// confirm asks before what cannot be taken back. Without a terminal to ask on,
-// the answer is read all the same; the end of input is no.
-func confirm(a *cli.App, question string) (bool, error) {
-	fmt.Fprintf(a.Out, "%s\nAre you sure you want to continue? [y/N] ", question)
-	answer, err := bufio.NewReader(a.In).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return false, fmt.Errorf("read the answer: %w", err)
-	}
-	return strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "y"), nil
 }

@@ -92,7 +92,7 @@ func TestConfirm(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out bytes.Buffer
-		got, err := confirm(&cli.App{In: in, Out: &out}, "WARNING")
+		got, err := (&cli.App{In: in, Out: &out}).Confirmed()
 		_ = in.Close()
 		if err != nil || got != want {
 			t.Errorf("%q: %v, %v", answer, got, err)

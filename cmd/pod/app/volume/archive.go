@@ -8,9 +8,9 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/cmd/pod/app/view"
 )
 
 func newExport(a *cli.App) *cobra.Command {
@@ -42,7 +42,7 @@ func write(a *cli.App, output string, archive func(io.Writer) error) error {
 	if output != "" && output != "-" {
 		return cli.WriteFile(output, a.FileMode(), archive)
 	}
-	if out, ok := a.Out.(*os.File); ok && term.IsTerminal(int(out.Fd())) {
+	if view.IsTerminal(a.Out) {
 		return errors.New("refusing to write an archive to a terminal: name a file, or redirect the output")
 	}
 	return archive(a.Out)
@@ -53,7 +53,7 @@ func read(a *cli.App, input string) (*os.File, error) {
 	if input != "" && input != "-" {
 		return os.Open(input)
 	}
-	if term.IsTerminal(int(a.In.Fd())) {
+	if view.IsTerminal(a.In) {
 		return nil, errors.New("cannot read an archive from a terminal: name a file, or redirect the input")
 	}
 	return a.In, nil

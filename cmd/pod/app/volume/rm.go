@@ -1,12 +1,9 @@
 package volume
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -166,7 +163,7 @@ func runPrune(ctx context.Context, a *cli.App, opts *pruneOptions) error {
 		if opts.dryRun {
 			return nil
 		}
-		if yes, err := confirmed(a); err != nil || !yes {
+		if yes, err := a.Confirmed(); err != nil || !yes {
 			return err
 		}
 	}
@@ -175,15 +172,6 @@ func runPrune(ctx context.Context, a *cli.App, opts *pruneOptions) error {
 		fmt.Fprintln(a.Out, p.ID)
 	}
 	return err
-}
-
-func confirmed(a *cli.App) (bool, error) {
-	fmt.Fprint(a.Out, "Are you sure you want to continue? [y/N] ")
-	answer, err := bufio.NewReader(a.In).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return false, fmt.Errorf("read the answer: %w", err)
-	}
-	return strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "y"), nil
 }
 
 func newMount(a *cli.App) *cobra.Command {
