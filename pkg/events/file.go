@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-pod/pod/internal/flock"
 )
 
 // fileLog keeps one JSON object per line. A file that has reached its bound
@@ -72,7 +74,7 @@ func (l *fileLog) open(access int) (*os.File, error) {
 // rotate makes f the older file. The lock is on the file itself, so of many
 // writers that find it full one renames it, and the others see that it is gone.
 func (l *fileLog) rotate(f *os.File) error {
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+	if err := flock.Lock(f, unix.LOCK_EX); err != nil {
 		return fmt.Errorf("rotate %s: %w", l.path, err)
 	}
 	same, err := l.isCurrent(f)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/rootless-pod/pod/internal/flock"
 	"github.com/rootless-pod/pod/internal/process"
 )
 
@@ -19,7 +20,7 @@ func Migrate(ctx context.Context, session *Session) error {
 	if err := makePodDir(base); err != nil {
 		return err
 	}
-	unlock, err := lock(ctx, lockPath(base))
+	unlock, err := flock.Wait(ctx, lockPath(base))
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-pod/pod/internal/flock"
 	"github.com/rootless-pod/pod/internal/scope"
 )
 
@@ -28,7 +29,7 @@ func ensurePause(ctx context.Context, base string, want kind, entry Entry, log *
 	if err := makePodDir(base); err != nil {
 		return err
 	}
-	unlock, err := lock(ctx, lockPath(base))
+	unlock, err := flock.Wait(ctx, lockPath(base))
 	if err != nil {
 		return err
 	}
@@ -72,34 +73,6 @@ func placePause(ctx context.Context, base string, id *identity, entry Entry, log
 	}
 	if err := manager.Start(ctx, unit); err != nil {
 		log.Warn("containers may end with this session: " + err.Error())
-	}
-}
-
-// lock takes the lock that orders makers and removers of the pause process.
-func lock(ctx context.Context, path string) (unlock func(), err error) {
-	fd, err := unix.Open(path, unix.O_CREAT|unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- flock(fd) }() // a thread waits in the kernel; the context must still win
-	select {
-	case err := <-done:
-		if err != nil {
-			unix.Close(fd)
-			return nil, fmt.Errorf("lock %s: %w", path, err)
-		}
-		return func() { unix.Close(fd) }, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("lock %s: %w", path, ctx.Err())
-	}
-}
-
-func flock(fd int) error {
-	for {
-		if err := unix.Flock(fd, unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
-			return err
-		}
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 
 	cstorage "go.podman.io/storage"
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-pod/pod/internal/flock"
 )
 
 // BroughtFlag marks layers that pod unpacked for an image to come. One that no
@@ -25,7 +27,7 @@ func (s *Store) Bring() (*Bringing, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); err != nil {
+	if err := flock.Lock(f, unix.LOCK_SH); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", f.Name(), err), f.Close())
 	}
 	return &Bringing{lock: f}, nil
@@ -75,14 +77,14 @@ func (s *Store) dropLeft(flag string, own *Bringing) (int, error) {
 	var f *os.File
 	if own != nil {
 		f = own.lock
-		defer func() { _ = unix.Flock(int(f.Fd()), unix.LOCK_SH) }()
+		defer func() { _ = flock.Lock(f, unix.LOCK_SH) }()
 	} else {
 		if f, err = s.bringLock(); err != nil {
 			return 0, err
 		}
 		defer f.Close()
 	}
-	switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+	switch err := flock.Lock(f, unix.LOCK_EX|unix.LOCK_NB); {
 	case errors.Is(err, unix.EWOULDBLOCK):
 		return 0, nil
 	case err != nil:

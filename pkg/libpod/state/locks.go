@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-pod/pod/internal/flock"
 )
 
 // Lock is held until Unlock, or until the process ends.
@@ -41,7 +43,7 @@ func (s *Store) TryLock(id string) (*Lock, bool, error) {
 		if err != nil {
 			return nil, false, err
 		}
-		err = flock(l.file, unix.LOCK_EX|unix.LOCK_NB)
+		err = flock.Lock(l.file, unix.LOCK_EX|unix.LOCK_NB)
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, false, l.file.Close()
 		}
@@ -71,7 +73,7 @@ func (s *Store) LockNames() ([]string, error) {
 func (l *Lock) Unlock() error {
 	// Closing alone would leave it to a child that is forked and has not
 	// reached its exec yet.
-	if err := errors.Join(flock(l.file, unix.LOCK_UN), l.file.Close()); err != nil {
+	if err := errors.Join(flock.Lock(l.file, unix.LOCK_UN), l.file.Close()); err != nil {
 		return fmt.Errorf("unlock %s: %w", l.path, err)
 	}
 	return nil
@@ -109,7 +111,7 @@ func (s *Store) openLock(id string) (*Lock, error) {
 
 // wait takes the lock; on an error the file is closed.
 func (l *Lock) wait(ctx context.Context) error {
-	err := flock(l.file, unix.LOCK_EX|unix.LOCK_NB)
+	err := flock.Lock(l.file, unix.LOCK_EX|unix.LOCK_NB)
 	if err == nil {
 		return nil
 	}
@@ -123,7 +125,7 @@ func (l *Lock) wait(ctx context.Context) error {
 	// cannot be called back; after a cancel it gives the lock up at once when
 	// it gets it.
 	done := make(chan error, 1)
-	go func() { done <- flock(l.file, unix.LOCK_EX) }()
+	go func() { done <- flock.Lock(l.file, unix.LOCK_EX) }()
 	select {
 	case err := <-done:
 		if err != nil {
@@ -154,13 +156,4 @@ func (l *Lock) current() (bool, error) {
 		return false, closeErr
 	}
 	return false, fmt.Errorf("lock %s: %w", l.path, err)
-}
-
-// flock is flock(2), again when a signal came.
-func flock(f *os.File, how int) error {
-	for {
-		if err := unix.Flock(int(f.Fd()), how); !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
 }

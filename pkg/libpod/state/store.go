@@ -15,6 +15,8 @@ import (
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-pod/pod/internal/flock"
 )
 
 // Options say where the state is.
@@ -184,7 +186,7 @@ func (s *Store) create(ctx context.Context, c *sql.Conn, o Options) (err error) 
 	turn, err := os.OpenFile(filepath.Join(s.dir, "schema.lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err == nil {
 		defer func() { err = errors.Join(err, turn.Close()) }()
-		err = flock(turn, unix.LOCK_EX)
+		err = flock.Lock(turn, unix.LOCK_EX)
 	}
 	if err != nil {
 		return openError(s.durable, false, err)

@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-pod/pod/internal/flock"
 	"github.com/rootless-pod/pod/internal/process"
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/internal/wholefile"
@@ -305,12 +306,7 @@ func (s Server) lock() (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock names: %w", err)
 	}
-	for {
-		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) { //nolint:gosec // a descriptor
-			break
-		}
-	}
-	if err != nil {
+	if err := flock.Lock(f, unix.LOCK_EX); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock names: %w", err), f.Close())
 	}
 	return func() { _ = f.Close() }, nil

@@ -22,6 +22,7 @@ import (
 	"go.podman.io/common/libnetwork/types"
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-pod/pod/internal/flock"
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/internal/wholefile"
 	"github.com/rootless-pod/pod/pkg/network/aardvark"
@@ -49,12 +50,7 @@ func (m *Manager) lockNetwork(network string, how int) (func(), error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock network %s: %w", network, err)
 	}
-	for {
-		if err = unix.Flock(int(f.Fd()), how); !errors.Is(err, unix.EINTR) { //nolint:gosec // a descriptor
-			break
-		}
-	}
-	if err != nil {
+	if err := flock.Lock(f, how); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock network %s: %w", network, err), f.Close())
 	}
 	return func() { _ = f.Close() }, nil

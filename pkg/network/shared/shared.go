@@ -22,6 +22,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-pod/pod/internal/flock"
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/network/firewall"
 	"github.com/rootless-pod/pod/pkg/network/link"
@@ -215,7 +216,7 @@ func build(dir string, addresses []netip.Prefix) (netlink.Link, error) {
 		return nil, fmt.Errorf("build the default network: %w", err)
 	}
 	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil { //nolint:gosec // a descriptor
+	if err := flock.Lock(lock, unix.LOCK_EX); err != nil {
 		return nil, fmt.Errorf("build the default network: %w", err)
 	}
 	if bridge, err := netlink.LinkByName(bridgeName); err == nil {

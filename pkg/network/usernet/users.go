@@ -9,8 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/rootless-pod/pod/internal/flock"
 	"github.com/rootless-pod/pod/internal/process"
 	"github.com/rootless-pod/pod/pkg/network/netns"
 )
@@ -98,31 +97,5 @@ func users(cfg Config) []User {
 // held while a helper gets ready, some 10 ms: whoever comes meanwhile needs that
 // helper.
 func lock(ctx context.Context, dir string) (unlock func(), err error) {
-	path := filepath.Join(dir, lockFile)
-	fd, err := unix.Open(path, unix.O_CREAT|unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
-	}
-	err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		done := make(chan error, 1)
-		go func() { done <- flock(fd) }() // a thread waits in the kernel; the context must still win
-		select {
-		case err = <-done:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("lock %s: %w", path, ctx.Err()) // the descriptor stays with the thread
-		}
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), unix.Close(fd))
-	}
-	return func() { _ = unix.Close(fd) }, nil
-}
-
-func flock(fd int) error {
-	for {
-		if err := unix.Flock(fd, unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
+	return flock.Wait(ctx, filepath.Join(dir, lockFile))
 }
