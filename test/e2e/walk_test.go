@@ -150,7 +150,7 @@ func (w *walker) kill(point string) error {
 			return err
 		}
 		if code != 0 {
-			return fmt.Errorf("exit code %d, not killed", code)
+			return fmt.Errorf("exit code %d, not killed: %s", code, strings.TrimSpace(w.ts.ReadFile("stderr")))
 		}
 		w.ts.Check(w.ts.Exec("pod", "rm", "-afv", "-t", "0"))
 	}

@@ -2,6 +2,7 @@
 // one line for each package or script, the output of what failed, and counts.
 //
 //	go test -json ./... | summary -save unit.counts     reads events
+//	go test -json ./... | summary -again unit.counts    runs of what failed before
 //	summary -total unit.counts e2e.counts               adds up what was saved
 //
 // A test counts once: one with subtests counts as these.
@@ -23,9 +24,10 @@ import (
 func main() {
 	save := flag.String("save", "", "write the counts to `FILE`")
 	each := flag.Bool("each", false, "print a line for each test, not for each package")
+	again := flag.String("again", "", "the tests failed before, by the counts in `FILE`: take from its failed what passes now, as unsteady")
 	total := flag.Bool("total", false, "add up the count files given as arguments")
 	flag.Parse()
-	var sum counts
+	var sum *counts
 	var err error
 	if *total {
 		sum, err = addUp(flag.Args())
@@ -34,11 +36,17 @@ func main() {
 		if err == nil && *save != "" {
 			err = sum.save(*save)
 		}
+		if err == nil && *again != "" {
+			err = mend(*again, sum)
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "summary:", err)
 	}
 	if *total {
+		for _, name := range sum.unsteady {
+			fmt.Fprintln(os.Stdout, "unsteady: failed once, passed alone:", name)
+		}
 		fmt.Fprintln(os.Stdout, sum)
 	}
 	if err != nil || sum.Failed > 0 || sum.Passed == 0 {
@@ -57,34 +65,92 @@ type event struct {
 	FailedBuild string
 }
 
-type counts struct{ Passed, Failed, Skipped int }
+type counts struct {
+	Passed, Failed, Skipped int
+	// passed and failed are names of tests; unsteady are those that failed once, and
+	// passed when they were run again.
+	passed, failed, unsteady []string
+}
 
-func (c counts) String() string {
+func (c *counts) String() string {
 	return fmt.Sprintf("%d passed, %d failed, %d skipped", c.Passed, c.Failed, c.Skipped)
 }
 
-func (c counts) save(file string) error {
-	return os.WriteFile(file, []byte(c.String()+"\n"), 0o600)
+func (c *counts) add(o *counts) {
+	c.Passed += o.Passed
+	c.Failed += o.Failed
+	c.Skipped += o.Skipped
+	c.failed = append(c.failed, o.failed...)
+	c.unsteady = append(c.unsteady, o.unsteady...)
+}
+
+// save writes the counts, and a line for each name that matters later.
+func (c *counts) save(file string) error {
+	var b strings.Builder
+	fmt.Fprintln(&b, c)
+	for _, name := range c.failed {
+		fmt.Fprintln(&b, "failed", name)
+	}
+	for _, name := range c.unsteady {
+		fmt.Fprintln(&b, "unsteady", name)
+	}
+	return os.WriteFile(file, []byte(b.String()), 0o600)
+}
+
+func read(file string) (*counts, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	first, rest, _ := strings.Cut(string(data), "\n")
+	c := &counts{}
+	if _, err := fmt.Sscanf(first, "%d passed, %d failed, %d skipped", &c.Passed, &c.Failed, &c.Skipped); err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(rest) {
+		kind, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		switch kind {
+		case "failed":
+			c.failed = append(c.failed, name)
+		case "unsteady":
+			c.unsteady = append(c.unsteady, name)
+		}
+	}
+	return c, nil
+}
+
+// mend takes what failed by the counts in file, and passed again, from its failed.
+func mend(file string, again *counts) error {
+	first, err := read(file)
+	if err != nil {
+		return err
+	}
+	failed := first.failed
+	first.failed = nil
+	for _, name := range failed {
+		if !slices.Contains(again.passed, name) {
+			first.failed = append(first.failed, name)
+			continue
+		}
+		first.unsteady = append(first.unsteady, name)
+		first.Passed++
+		first.Failed--
+	}
+	return first.save(file)
 }
 
 // addUp reads saved counts. A missing file is a part that did not run to its
 // end: it counts as a failure and is named.
-func addUp(files []string) (counts, error) {
-	var sum counts
+func addUp(files []string) (*counts, error) {
+	sum := &counts{}
 	var errs []error
 	for _, file := range files {
-		data, err := os.ReadFile(file)
-		var c counts
-		if err == nil {
-			_, err = fmt.Sscanf(string(data), "%d passed, %d failed, %d skipped", &c.Passed, &c.Failed, &c.Skipped)
-		}
+		c, err := read(file)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: no result: %w", file, err))
-			c = counts{Failed: 1}
+			c = &counts{Failed: 1}
 		}
-		sum.Passed += c.Passed
-		sum.Failed += c.Failed
-		sum.Skipped += c.Skipped
+		sum.add(c)
 	}
 	return sum, errors.Join(errs...)
 }
@@ -93,7 +159,7 @@ func addUp(files []string) (counts, error) {
 type reporter struct {
 	out  io.Writer
 	each bool
-	sum  counts
+	sum  *counts
 	// output of tests and packages that have not ended, and of builds
 	output, builds map[string][]string
 	// parents are tests that have subtests; go test ends them after these.
@@ -103,9 +169,9 @@ type reporter struct {
 
 // report reads events from in until its end. Lines that are no events (a
 // linker's warning, a crash of the test binary's host) are passed on.
-func report(in io.Reader, out io.Writer, each bool) (counts, error) {
+func report(in io.Reader, out io.Writer, each bool) (*counts, error) {
 	r := &reporter{
-		out: out, each: each, output: map[string][]string{}, builds: map[string][]string{},
+		sum: &counts{}, out: out, each: each, output: map[string][]string{}, builds: map[string][]string{},
 		parents: map[string]bool{}, pkg: map[string]*counts{},
 	}
 	lines := bufio.NewReader(in)
@@ -186,7 +252,7 @@ func (r *reporter) endPackage(e event, key string) {
 		r.show(r.builds[e.FailedBuild])
 		r.show(r.output[key])
 	}
-	if *c != (counts{}) {
+	if c.Passed+c.Failed+c.Skipped > 0 {
 		fmt.Fprintf(r.out, "%-4s %s: %s (%.1fs)\n", e.Action, e.Package, c, e.Elapsed)
 	}
 }
@@ -217,12 +283,14 @@ func (r *reporter) pkgCounts(pkg string) *counts {
 }
 
 func (r *reporter) count(e event) {
-	for _, c := range []*counts{&r.sum, r.pkgCounts(e.Package)} {
+	for _, c := range []*counts{r.sum, r.pkgCounts(e.Package)} {
 		switch e.Action {
 		case "pass":
 			c.Passed++
+			c.passed = append(c.passed, e.Test)
 		case "fail":
 			c.Failed++
+			c.failed = append(c.failed, e.Test)
 		case "skip":
 			c.Skipped++
 		}
