@@ -1,5 +1,5 @@
 #!/bin/bash
-# install.sh PREFIX-DIRECTORY - puts bin/pod and its completions below it.
+# install.sh PREFIX-DIRECTORY - puts bin/pod, its generators and completions below it.
 set -euo pipefail
 
 prefix=${1:?usage: install.sh PREFIX-DIRECTORY}
@@ -9,6 +9,12 @@ cd "$(dirname "$0")/.."
 install -d "$prefix/bin"
 install -m 0755 bin/pod "$prefix/bin/.pod.new"
 mv -f "$prefix/bin/.pod.new" "$prefix/bin/pod"
+
+# systemd asks them for the units of Quadlet files; pod knows by the name it is called by.
+for kind in user system; do
+    install -d "$prefix/lib/systemd/$kind-generators"
+    ln -sfn ../../../bin/pod "$prefix/lib/systemd/$kind-generators/pod-$kind-generator"
+done
 
 completion() { # completion SHELL FILE
     install -d "${2%/*}"

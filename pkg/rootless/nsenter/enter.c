@@ -90,6 +90,13 @@ static void yield_to_waiter(const char *lock)
 	close(fd);
 }
 
+// is_generator knows the names that systemd starts pod by to be told of units:
+// generators run before there is a session, and must change nothing.
+static bool is_generator(const char *name)
+{
+	return strcmp(name, "pod-user-generator") == 0 || strcmp(name, "pod-system-generator") == 0;
+}
+
 static void __attribute__((constructor)) pod_enter(int argc, char **argv)
 {
 	if (argc > 0 && strcmp(argv[0], "chrootuser-open") == 0)
@@ -106,6 +113,8 @@ static void __attribute__((constructor)) pod_enter(int argc, char **argv)
 		yield_to_waiter(argv[2]);
 	pod_entry.uid = geteuid();
 	pod_entry.gid = getegid();
+	if (argc > 0 && is_generator(basename(argv[0])))
+		return;
 	if (getenv(claims[0]) != NULL || getenv(claims[1]) != NULL) {
 		if (claimed())
 			return;
