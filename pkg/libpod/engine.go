@@ -56,9 +56,9 @@ type Options struct {
 	// CDISpecDirs and HooksDirs hold CDI specifications and OCI hooks; those of
 	// later directories win.
 	CDISpecDirs, HooksDirs []string
-	// ShareNetwork says whether containers of the default network share one pasta;
-	// it is asked when one starts.
-	ShareNetwork func() (bool, error)
+	// ShareNetwork says whether containers of the default network share one pasta,
+	// nil: those that come to others that stay. It is asked when one starts.
+	ShareNetwork func() (*bool, error)
 	// NetworkConfigDir holds the definitions of networks, instead of podman's place.
 	NetworkConfigDir string
 	// TmpDir is where what ends with the boot is, instead of RunRoot.

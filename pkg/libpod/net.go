@@ -12,6 +12,8 @@ import (
 
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/network"
+	"github.com/rootless-pod/pod/pkg/network/shared"
+	"github.com/rootless-pod/pod/pkg/network/usernet"
 )
 
 // networkRequest is what the network package must know of the container.
@@ -21,12 +23,12 @@ func (e *Engine) networkRequest(ctx context.Context, c *state.Container) (networ
 		Helpers: e.netHelpers(), Hostname: e.hostname(c),
 	}
 	if c.Spec.Network.Mode == "" && e.Session.Rootless && e.ShareNetwork != nil {
-		share, err := e.ShareNetwork()
+		want, err := e.ShareNetwork()
 		if err != nil {
 			return req, err
 		}
-		if share {
-			cfg := e.UserNet()
+		cfg := e.UserNet()
+		if e.sharesNetwork(ctx, c, cfg, want) {
 			req.Shared = &cfg
 		}
 	}
@@ -41,6 +43,38 @@ func (e *Engine) networkRequest(ctx context.Context, c *state.Container) (networ
 		req.JoinNetNS = fmt.Sprintf("/proc/%d/ns/net", target.Run.Init.PID)
 	}
 	return req, nil
+}
+
+// sharesNetwork says whether a container of the default network goes behind the
+// user's pasta. Without a wish the first one has its own, which is sooner there, and
+// so have those that go soon, unless the way is made.
+func (e *Engine) sharesNetwork(ctx context.Context, c *state.Container, cfg usernet.Config, want *bool) bool {
+	if want != nil {
+		return *want
+	}
+	return shared.InUse(cfg) || !c.Spec.Remove && e.hasCompany(ctx, c)
+}
+
+// hasCompany says whether a container that stays has a pasta of its own beside c.
+func (e *Engine) hasCompany(ctx context.Context, c *state.Container) bool {
+	const most = 32 // namespaces that are looked at
+	entries, err := os.ReadDir(e.paths.netns)
+	if err != nil {
+		return false
+	}
+	for _, entry := range entries[:min(len(entries), most)] {
+		if entry.Name() == c.ID {
+			continue
+		}
+		other, err := e.state.Get(ctx, entry.Name())
+		if err != nil || other.Spec.Remove || other.Spec.Network.Mode != "" {
+			continue
+		}
+		if result, ok := NetworkOf(other); ok && result.Driver == network.Pasta && isLive(e.status(other)) {
+			return true
+		}
+	}
+	return false
 }
 
 // netHelpers finds the programs that connect containers.
@@ -134,9 +168,9 @@ func (e *Engine) writeFiles(ctx context.Context, c *state.Container, l *launch) 
 	n := &c.Spec.Network
 	files := map[string]string{}
 	if !n.NoHosts && !mounts(c, "/etc/hosts") {
-		if shared, ok := e.podHosts(ctx, c); ok {
+		if hosts, ok := e.podHosts(ctx, c); ok {
 			l.binds = append(l.binds, rspec.Mount{
-				Destination: "/etc/hosts", Type: "bind", Source: shared, Options: []string{"bind", "rprivate", "nosuid", "nodev", "noexec"},
+				Destination: "/etc/hosts", Type: "bind", Source: hosts, Options: []string{"bind", "rprivate", "nosuid", "nodev", "noexec"},
 			})
 		} else {
 			files["hosts"] = ""
@@ -208,8 +242,8 @@ func containerEnv(c *state.Container, rootless bool) string {
 // writeNetFiles fills hosts and resolv.conf.
 func (e *Engine) writeNetFiles(ctx context.Context, c *state.Container, l *launch, result *network.Result) error {
 	n := &c.Spec.Network
-	if shared, ok := e.podHosts(ctx, c); ok && !mounts(c, "/etc/hosts") {
-		if err := addPodHost(shared, c.Name); err != nil {
+	if hosts, ok := e.podHosts(ctx, c); ok && !mounts(c, "/etc/hosts") {
+		if err := addPodHost(hosts, c.Name); err != nil {
 			return err
 		}
 	} else if !n.NoHosts && !mounts(c, "/etc/hosts") {

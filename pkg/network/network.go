@@ -307,7 +307,10 @@ func (p *Pending) again(ctx context.Context, cause error) error {
 	switch {
 	case ctx.Err() != nil:
 		return cause
-	case errors.Is(cause, shared.ErrUnavailable):
+	case p.result.Shared:
+		if !errors.Is(cause, shared.ErrUnavailable) {
+			p.result.Warnings = append(p.result.Warnings, "the container has a pasta of its own: "+cause.Error())
+		}
 		p.result.Shared = false
 		return p.start(ctx)
 	case errors.Is(cause, link.ErrPort):

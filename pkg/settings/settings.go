@@ -38,8 +38,8 @@ type Settings struct {
 // Network says how containers are connected.
 type Network struct {
 	// Shared puts containers of the default network that publish no port behind one
-	// pasta.
-	Shared bool
+	// pasta; nil: from the second of those that stay.
+	Shared *bool
 }
 
 // GC says what is removed after images were brought or built. A zero value of a
@@ -146,7 +146,7 @@ func (s *Settings) parse(path string, text []byte) error {
 		return fmt.Errorf("%s:%d: unknown key %q: did you mean %s?", path, lineOf(text, key), key, nearest(key))
 	}
 	if in.Network.Shared != nil {
-		s.Network.Shared = *in.Network.Shared
+		s.Network.Shared = in.Network.Shared
 	}
 	fail := func(key string, err error) error {
 		return fmt.Errorf("%s:%d: %s: %w", path, lineOf(text, "gc."+key), key, err)

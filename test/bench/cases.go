@@ -97,8 +97,19 @@ func (b *bench) runs() []spec {
 			after: call("rm", "-f", "-t", "0", "ID"),
 		},
 		{
-			name: "memory beside an idle container", goal: 0.5, unit: "PSS MB", rounds: 3, do: b.memory(),
+			name: "memory beside an idle container", goal: 0.5, unit: "PSS MB", rounds: 3, do: b.memory(1),
 			after: call("rm", "-f", "-t", "0", "ID"),
+		},
+		{
+			name: "memory beside each of 10 idle containers", limit: 0.5, unit: "PSS MB", rounds: 2, do: b.memory(10),
+			after: func(ctx context.Context, t *tool, id string) error {
+				args := []string{"rm", "-f", "-t", "0"}
+				for i := range 10 {
+					args = append(args, nth(id, i))
+				}
+				_, err := t.run(ctx, args...)
+				return err
+			},
 		},
 	}
 }

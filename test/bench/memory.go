@@ -9,31 +9,34 @@ import (
 	"strings"
 )
 
-// memory is the proportional memory (PSS, in MB) of what runs beside one idle
-// container on the default network: monitor and network helper, but not the
+// memory is the proportional memory (PSS, in MB) of what runs beside each of n idle
+// containers on the default network: monitor and network helper, but not the
 // container's own process.
-func (b *bench) memory() func(context.Context, *tool, string) (float64, error) {
+func (b *bench) memory(n int) func(context.Context, *tool, string) (float64, error) {
 	return func(ctx context.Context, t *tool, id string) (float64, error) {
 		before, err := processes()
 		if err != nil {
 			return 0, err
 		}
-		file := filepath.Join(b.runDir, "pid")
-		if _, err := t.run(ctx, "run", "-d", "--name", id, "--pidfile", file, b.image, "sleep", "100000"); err != nil {
-			return 0, err
+		for i := range n {
+			file := filepath.Join(b.runDir, "pid")
+			if _, err := t.run(ctx, "run", "-d", "--name", nth(id, i), "--pidfile", file, b.image, "sleep", "100000"); err != nil {
+				return 0, err
+			}
+			pid, err := os.ReadFile(file)
+			if err != nil {
+				return 0, err
+			}
+			before[strings.TrimSpace(string(pid))] = true
 		}
 		settle(ctx)
-		container, err := os.ReadFile(file)
-		if err != nil {
-			return 0, err
-		}
 		after, err := processes()
 		if err != nil {
 			return 0, err
 		}
 		total := 0.0
 		for pid := range after {
-			if before[pid] || pid == strings.TrimSpace(string(container)) {
+			if before[pid] {
 				continue
 			}
 			pss, err := pss(pid)
@@ -45,8 +48,16 @@ func (b *bench) memory() func(context.Context, *tool, string) (float64, error) {
 		if total == 0 {
 			return 0, fmt.Errorf("%s: no process beside the container", t.name)
 		}
-		return total, nil
+		return total / float64(n), nil
 	}
+}
+
+// nth is the name of one of several containers of a round.
+func nth(id string, i int) string {
+	if i == 0 {
+		return id
+	}
+	return id + "-" + strconv.Itoa(i)
 }
 
 // processes are the pids of this user's processes.

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -71,6 +72,11 @@ func Connect(ctx context.Context, cfg usernet.Config, id, path string) (_ link.L
 	if err != nil {
 		return link.Link{}, err
 	}
+	defer func() {
+		if err != nil {
+			unclaim(cfg.Dir, id, path)
+		}
+	}()
 	l := link.Link{DNS: ns.Link.DNS, HostAddress: ns.Link.HostAddress, Warnings: ns.Warnings}
 	l.Addresses = append(l.Addresses, at(four, number))
 	if hasSix(ns.Link.Addresses) {
@@ -85,7 +91,11 @@ func Connect(ctx context.Context, cfg usernet.Config, id, path string) (_ link.L
 		if err := ns.Do(func() error { return plug(cfg.Dir, int(target.Fd()), number, l.Addresses) }); err != nil { //nolint:gosec // a descriptor
 			return err
 		}
-		return netns.Do(path, func() error { return configure(l.Addresses) })
+		err := netns.Do(path, func() error { return configure(l.Addresses) })
+		if err != nil {
+			_ = ns.Do(func() error { unplug(number); return nil }) // a pasta of its own wants the name
+		}
+		return err
 	})
 	return l, err
 }
@@ -104,6 +114,13 @@ func hasSix(addresses []netip.Prefix) bool {
 		}
 	}
 	return false
+}
+
+// InUse says whether containers are connected, or were when their user's namespace
+// was last looked after.
+func InUse(cfg usernet.Config) bool {
+	entries, err := os.ReadDir(filepath.Join(cfg.Dir, claimsDir))
+	return err == nil && slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Type() == fs.ModeSymlink })
 }
 
 // at is an address of a network, with its length.
@@ -182,7 +199,12 @@ func plug(dir string, fd int, number uint16, addresses []netip.Prefix) error {
 			return err
 		}
 	}
-	name := "pd" + strconv.Itoa(int(number))
+	if bridge.Attrs().Flags&net.FlagUp == 0 { // its maker is about to say so
+		if err := netlink.LinkSetUp(bridge); err != nil {
+			return fmt.Errorf("connect the default network: %w", err)
+		}
+	}
+	name := portName(number)
 	pair := &netlink.Veth{
 		LinkAttrs: netlink.LinkAttrs{Name: name, MTU: mtu, MasterIndex: bridge.Attrs().Index, Flags: net.FlagUp},
 		PeerName:  "eth0", PeerNamespace: netlink.NsFd(fd),
@@ -200,12 +222,24 @@ func plug(dir string, fd int, number uint16, addresses []netip.Prefix) error {
 		}
 	}
 	if err := netlink.LinkSetIsolated(pair, true); err != nil {
+		unplug(number)
 		return fmt.Errorf("isolate the container on the default network: %w", err)
 	}
 	if err := netlink.LinkSetUp(pair); err != nil {
+		unplug(number)
 		return fmt.Errorf("connect the default network: %w", err)
 	}
 	return nil
+}
+
+func portName(number uint16) string { return "pd" + strconv.Itoa(int(number)) }
+
+// unplug removes a container's pair of interfaces, on a thread inside the user's
+// namespace.
+func unplug(number uint16) {
+	if port, err := netlink.LinkByName(portName(number)); err == nil {
+		_ = netlink.LinkDel(port) // it ends with the container's namespace at the latest
+	}
 }
 
 // build makes the bridge and its rules; it comes up last, so one that is found is

@@ -260,7 +260,7 @@ func (a *App) Engine(ctx context.Context) (*libpod.Engine, error) {
 		}
 		a.lendReserve()
 		e, err := libpod.Open(ctx, libpod.Options{
-			ShareNetwork: func() (bool, error) {
+			ShareNetwork: func() (*bool, error) {
 				s, err := a.Settings()
 				return s.Network.Shared, err
 			},
