@@ -196,8 +196,13 @@ func criuReason(log string) string {
 // exportCheckpoint adds to the directory what an archive has beside the images,
 // and writes it.
 func (e *Engine) exportCheckpoint(ctx context.Context, c *state.Container, dir string, opts CheckpointOptions) error {
+	spec, err := deepCopy(&c.Spec)
+	if err != nil {
+		return err
+	}
+	ownLabels(c, spec)
 	about := checkpointed{
-		Name: c.Name, Image: c.ImageName, ImageID: c.ImageID, Runtime: c.Spec.Runtime, Spec: c.Spec, HasRootDiff: !opts.IgnoreRootfs,
+		Name: c.Name, Image: c.ImageName, ImageID: c.ImageID, Runtime: c.Spec.Runtime, Spec: *spec, HasRootDiff: !opts.IgnoreRootfs,
 	}
 	data, err := json.Marshal(about)
 	if err != nil {

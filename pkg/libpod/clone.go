@@ -40,6 +40,7 @@ func (e *Engine) CloneSource(ctx context.Context, nameOrID string, opts CloneOpt
 	if c.Spec.IsInfra {
 		return nil, nil, fmt.Errorf("container %s is the infra container of a pod: clone the pod with pod pod clone %s", c.Name, short(c.Spec.Pod))
 	}
+	ownLabels(c, spec)
 	pod := spec.Pod
 	if opts.Pod != "" {
 		pod = opts.Pod
@@ -73,8 +74,8 @@ func (e *Engine) CloneSource(ctx context.Context, nameOrID string, opts CloneOpt
 	return c, spec, nil
 }
 
-// copySpec copies a description deeply, by the form in which it is stored.
-func copySpec(spec *specgen.Container) (*specgen.Container, error) {
+// deepCopy copies a description by the form in which it is stored.
+func deepCopy(spec *specgen.Container) (*specgen.Container, error) {
 	data, err := json.Marshal(spec)
 	if err != nil {
 		return nil, fmt.Errorf("copy description: %w", err)
@@ -82,6 +83,15 @@ func copySpec(spec *specgen.Container) (*specgen.Container, error) {
 	out := &specgen.Container{}
 	if err := json.Unmarshal(data, out); err != nil {
 		return nil, fmt.Errorf("copy description: %w", err)
+	}
+	return out, nil
+}
+
+// copySpec is deepCopy for another container.
+func copySpec(spec *specgen.Container) (*specgen.Container, error) {
+	out, err := deepCopy(spec)
+	if err != nil {
+		return nil, err
 	}
 	for i := range out.Network.Ports {
 		if p := &out.Network.Ports[i]; p.Random {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rootless-pod/pod/internal/process"
 	"github.com/rootless-pod/pod/internal/step"
+	"github.com/rootless-pod/pod/pkg/autoupdate/policy"
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/filecopy"
 	"github.com/rootless-pod/pod/pkg/image"
@@ -120,6 +121,9 @@ func containerConfig(to *image.Config, c *state.Container, volumes bool) {
 	to.Env, to.Cmd, to.Entrypoint = p.Env, p.Command, p.Entrypoint
 	to.User, to.WorkingDir, to.StopSignal = p.User, p.WorkDir, p.StopSignal
 	to.Labels = maps.Clone(c.Spec.Labels)
+	if c.Unit != "" {
+		delete(to.Labels, policy.UnitName) // it is the container's, not that of what is made of it
+	}
 	to.Hostname, to.Domainname, to.Image = "", "", ""
 	var over image.Config
 	over.ExposedPorts = imanifest.Schema2PortSet{}

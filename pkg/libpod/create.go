@@ -75,9 +75,14 @@ func (e *Engine) describe(ctx context.Context, spec *specgen.Container, img spec
 	if err := spec.Validate(); err != nil {
 		return nil, none, err
 	}
+	wanted, err := e.wantedUpdate(spec)
+	if err != nil {
+		return nil, none, err
+	}
 	if err := spec.ApplyImage(img); err != nil {
 		return nil, none, err
 	}
+	e.showUnit(spec, img)
 	maps, err := e.userMaps(ctx, spec)
 	if err != nil {
 		return nil, none, err
@@ -113,6 +118,7 @@ func (e *Engine) describe(ctx context.Context, spec *specgen.Container, img spec
 	c := &state.Container{
 		ID: id, Name: spec.Name, Created: time.Now().UTC(), Spec: *spec,
 		ImageID: img.ID, ImageName: img.Name, ImageDigest: img.Digest, Volatile: spec.Remove || e.Transient,
+		Unit: e.Unit, AutoUpdate: wanted,
 	}
 	return c, maps, choosePorts(c)
 }

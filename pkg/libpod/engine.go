@@ -67,6 +67,8 @@ type Options struct {
 	Transient bool
 	// NotifySocket is where systemd waits for a word (NOTIFY_SOCKET).
 	NotifySocket string
+	// Unit is the systemd unit that this process is of (PODMAN_SYSTEMD_UNIT).
+	Unit string
 }
 
 // Engine is one user's containers in one graph root.

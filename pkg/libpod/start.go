@@ -169,7 +169,7 @@ func (e *Engine) prepareLaunch(ctx context.Context, c *state.Container, makeRoot
 			return err
 		}
 	}
-	c.Run = &state.Run{Phase: state.PhaseStarting, Owner: process.Self(), Making: makeRoot != nil}
+	c.Run = &state.Run{Phase: state.PhaseStarting, Owner: process.Self(), Making: makeRoot != nil, Unit: e.Unit}
 	if err := step.Do(ctx, "state.starting", func() error { return e.state.SetRun(ctx, c.ID, c.Run) }); err != nil {
 		return err
 	}

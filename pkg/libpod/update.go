@@ -46,6 +46,9 @@ func (e *Engine) Update(ctx context.Context, nameOrID string, u *specgen.Update)
 			return nil, err
 		}
 	}
+	if err := updateAsked(c, u, spec); err != nil {
+		return nil, err
+	}
 	old := c.Spec
 	c.Spec = *spec
 	record := func() error {

@@ -40,8 +40,23 @@ type Container struct {
 	QuickEnds int `json:"quick_ends,omitempty"`
 	// AnonymousVolumes are volumes made for this container, removed with it.
 	AnonymousVolumes []string `json:"anonymous_volumes,omitempty"`
+	// Unit is the systemd unit whose process made the container, as its environment
+	// said then. A label of that name is never read: images have labels too.
+	Unit string `json:"unit,omitempty"`
+	// AutoUpdate is what the user's own labels say of updates; nil: nothing.
+	AutoUpdate *AutoUpdate `json:"auto_update,omitempty"`
 	// Run is the state of the present run; nil when nothing of it runs.
 	Run *Run `json:"-"`
+}
+
+// AutoUpdate is how a user wants a container updated.
+type AutoUpdate struct {
+	// Policy and Authfile are the values of the labels.
+	Policy   string `json:"policy"`
+	Authfile string `json:"authfile,omitempty"`
+	// Asked is the description without the defaults of the image, to be made anew
+	// with another one. A container of a unit has none: the unit makes it.
+	Asked *specgen.Container `json:"asked,omitempty"`
 }
 
 // Exit is how a run ended.
@@ -93,6 +108,8 @@ type Run struct {
 	Stopping bool `json:"stopping,omitempty"`
 	// Unhealthy is set when a health check ends it, to have it started again.
 	Unhealthy bool `json:"unhealthy,omitempty"`
+	// Unit is the systemd unit whose process started it.
+	Unit string `json:"unit,omitempty"`
 	// Network is what the network driver needs for its teardown.
 	Network json.RawMessage `json:"network,omitempty"`
 	// Cgroup is the container's cgroup path, if it has one.

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/rootless-pod/pod/internal/reserve"
+	"github.com/rootless-pod/pod/pkg/autoupdate/policy"
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image"
 	"github.com/rootless-pod/pod/pkg/libpod"
@@ -270,7 +271,7 @@ func (a *App) Engine(ctx context.Context) (*libpod.Engine, error) {
 			Events:  log, Self: self, Warn: func(s string) { a.Warn("%s", s) }, Tell: a.Tell,
 			Stdio:   [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
 			Runtime: a.Global.Runtime, RuntimeFlags: a.Global.RuntimeFlags, Conmon: a.Global.Conmon,
-			CgroupManager: a.Global.CgroupManager, VolumePath: a.Global.VolumePath, NotifySocket: os.Getenv("NOTIFY_SOCKET"),
+			CgroupManager: a.Global.CgroupManager, VolumePath: a.Global.VolumePath, NotifySocket: os.Getenv("NOTIFY_SOCKET"), Unit: os.Getenv(policy.UnitName),
 			CDISpecDirs:      given(a.Global.CDISpecDirs, conf.Engine.CdiSpecDirs.Get()),
 			HooksDirs:        given(a.Global.HooksDirs, conf.Engine.HooksDir.Get()),
 			NetworkConfigDir: Absolute(a.Global.NetworkConfigDir),
