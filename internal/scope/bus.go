@@ -11,6 +11,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -49,7 +50,12 @@ func (c *Conn) call(ctx context.Context, unit, method string, args ...any) error
 
 // reply is call, for who wants to know what the manager says.
 func (c *Conn) reply(ctx context.Context, unit, method string, args ...any) ([]any, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	return c.within(ctx, timeout, unit, method, args...)
+}
+
+// within is reply, with another bound than that of a millisecond's work.
+func (c *Conn) within(ctx context.Context, bound time.Duration, unit, method string, args ...any) ([]any, error) {
+	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = c.conn.Close() })
 	defer stop()
