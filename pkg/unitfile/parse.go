@@ -122,6 +122,9 @@ func (p *parser) logical(raw string) {
 	text := strings.Trim(p.text, space)
 	switch {
 	case text == "":
+		if raw == "" {
+			raw = "\n"
+		}
 		p.add(line{raw: raw})
 	case !utf8.ValidString(text):
 		p.fail("the line is not UTF-8")
