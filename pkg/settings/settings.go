@@ -20,6 +20,7 @@ import (
 	"github.com/BurntSushi/toml"
 	units "github.com/docker/go-units"
 
+	"github.com/rootless-pod/pod/internal/nearest"
 	"github.com/rootless-pod/pod/internal/timeparse"
 )
 
@@ -143,7 +144,7 @@ func (s *Settings) parse(path string, text []byte) error {
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		key := unknown[0].String()
-		return fmt.Errorf("%s:%d: unknown key %q: did you mean %s?", path, lineOf(text, key), key, nearest(key))
+		return fmt.Errorf("%s:%d: unknown key %q: did you mean %s?", path, lineOf(text, key), key, nearestKey(key))
 	}
 	if in.Network.Shared != nil {
 		s.Network.Shared = in.Network.Shared
@@ -225,27 +226,6 @@ func lineOf(text []byte, key string) int {
 }
 
 // nearest is the known key that takes the fewest changes to come to.
-func nearest(key string) string {
-	return slices.MinFunc(known(), func(a, b string) int { return cmp.Compare(distance(key, a), distance(key, b)) })
-}
-
-// distance counts the letters to insert, drop or replace between two words.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		last := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := last
-			if a[i] != b[j] {
-				replace++
-			}
-			last = row[j+1]
-			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+func nearestKey(key string) string {
+	return slices.MinFunc(known(), func(a, b string) int { return cmp.Compare(nearest.Distance(key, a), nearest.Distance(key, b)) })
 }
