@@ -53,6 +53,8 @@ type inspection struct {
 	defaultCaps []string
 	pidsLimit   int64
 	stopTimeout uint
+	// conmonPIDFile has the pid of conmon.
+	conmonPIDFile string
 	hostname    string
 	static      string
 	// podCgroup is the parent of its cgroup, if that is its pod's.
@@ -89,7 +91,7 @@ func (e *Engine) gather(ctx context.Context, c *state.Container) (*inspection, e
 	in := &inspection{
 		c: c, status: e.status(c), exit: e.exit(c), dir: e.paths.container(c.ID), plan: e.cgroupPlan(),
 		volumes: e.volumeDir, defaultCaps: e.Config.Containers.DefaultCapabilities.Get(),
-		pidsLimit: e.Config.Containers.PidsLimit, stopTimeout: e.Config.Engine.StopTimeout, hostname: e.hostname(c),
+		pidsLimit: e.Config.Containers.PidsLimit, stopTimeout: e.Config.Engine.StopTimeout, conmonPIDFile: e.MonitorPIDFile(c), hostname: e.hostname(c),
 		runtime: filepath.Base(c.Spec.Runtime), files: map[string]string{},
 	}
 	if isLive(in.status) {
@@ -250,7 +252,7 @@ func (in *inspection) container() *InspectContainer {
 		ID: c.ID, Created: c.Created, Args: []string{}, State: in.state(), Image: c.ImageID, ImageDigest: c.ImageDigest,
 		ImageName: c.ImageName, Rootfs: s.Rootfs, Pod: s.Pod, IsInfra: s.IsInfra, ResolvConfPath: in.files["resolv.conf"], HostnamePath: in.files["hostname"],
 		HostsPath: in.files["hosts"], StaticDir: in.static, OCIConfigPath: in.files["config.json"], OCIRuntime: in.runtime,
-		ConmonPidFile: s.ConmonPIDFile, PidFile: s.PIDFile, Name: c.Name, RestartCount: c.Restarts, Driver: in.driver.Name,
+		ConmonPidFile: in.conmonPIDFile, PidFile: s.PIDFile, Name: c.Name, RestartCount: c.Restarts, Driver: in.driver.Name,
 		MountLabel: in.spec.Linux.MountLabel, ProcessLabel: in.spec.Process.SelinuxLabel,
 		AppArmorProfile: in.spec.Process.ApparmorProfile, EffectiveCaps: []string{}, BoundingCaps: []string{},
 		ExecIDs: in.execs, GraphDriver: in.driver, Mounts: in.mounts(), Dependencies: in.dependencies,

@@ -35,30 +35,35 @@ func (e *Engine) StartPod(ctx context.Context, nameOrID string) (*state.Pod, err
 	if err != nil {
 		return nil, err
 	}
-	err = e.startMembers(ctx, p)
+	started, err := e.startMembers(ctx, p)
 	e.unlock(lock)
 	if err != nil {
 		return p, err
 	}
 	e.podEvent(ctx, events.Start, p)
+	if started == 0 {
+		return p, nil // its first container is yet to come
+	}
 	// Who ended while the lock was held has left it to us.
 	return p, e.exitPolicy(ctx, p.ID)
 }
 
-func (e *Engine) startMembers(ctx context.Context, p *state.Pod) error {
+// startMembers says how many containers it has started besides the infra container
+// and init containers.
+func (e *Engine) startMembers(ctx context.Context, p *state.Pod) (int, error) {
 	members, err := e.state.Members(ctx, p.ID)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if p.InfraID != "" {
 		if err := e.endStale(ctx, p, members); err != nil {
-			return err
+			return 0, err
 		}
 		if err := e.startMember(ctx, p.InfraID); err != nil {
-			return PodErrors{err}
+			return 0, PodErrors{err}
 		}
 		if members, err = e.state.Members(ctx, p.ID); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	var inits, others []*state.Container
@@ -76,19 +81,19 @@ func (e *Engine) startMembers(ctx context.Context, p *state.Pod) error {
 	if !running {
 		for _, c := range inits {
 			if err := e.runInit(ctx, c); err != nil {
-				return err
+				return 0, err
 			}
 		}
 	}
 	levels, err := e.levels(ctx, others)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var failed PodErrors
 	for _, level := range levels {
 		failed = append(failed, e.sideBySide(level, func(id string) error { return e.startMember(ctx, id) })...)
 	}
-	return failed.asError()
+	return len(others), failed.asError()
 }
 
 // endStale ends containers that outlived the infra container: they are in namespaces

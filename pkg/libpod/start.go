@@ -211,7 +211,7 @@ func (e *Engine) spawn(ctx context.Context, c *state.Container, l *launch) error
 	l.bundle, l.created = make(chan error, 1), make(chan creation, 1)
 	opts := ociruntime.CreateOptions{
 		ID: c.ID, Name: c.Name, RunDir: l.dir, Terminal: c.Spec.Process.Terminal, Stdin: c.Spec.Process.Stdin,
-		Log: log, ExitCommand: e.exitCommand(c.ID), PIDFile: c.Spec.PIDFile, ConmonPIDFile: c.Spec.ConmonPIDFile,
+		Log: log, ExitCommand: e.exitCommand(c.ID), PIDFile: c.Spec.PIDFile, ConmonPIDFile: e.MonitorPIDFile(c),
 		Timeout: c.Spec.Process.Timeout, NotifySocket: notify, PreserveFDs: c.Spec.Process.PreserveFDs, Restore: l.restore,
 		Stdio: e.streamsOf(c), NoNewKeyring: !e.newKeyring(),
 		Place: func(ctx context.Context, pid int) error {

@@ -68,13 +68,7 @@ func (e *Engine) markStopping(ctx context.Context, c *state.Container) error {
 
 // end makes the container's first process end.
 func (e *Engine) end(ctx context.Context, c *state.Container, timeout *uint) error {
-	seconds := uint(defaultStopTimeout)
-	if e.Config.Engine.StopTimeout > 0 {
-		seconds = e.Config.Engine.StopTimeout
-	}
-	if c.Spec.Process.StopTimeout != nil {
-		seconds = *c.Spec.Process.StopTimeout
-	}
+	seconds := e.StopTimeout(c)
 	if timeout != nil {
 		seconds = *timeout
 	}

@@ -80,6 +80,9 @@ func (s *selection) names(ctx context.Context, e *libpod.Engine, args []string, 
 			return nil, fmt.Errorf("reading CIDFile: %w", err)
 		}
 		id, _, _ := strings.Cut(string(data), "\n")
+		if id == "" && s.ignore {
+			continue // whoever was to write it was killed
+		}
 		names = append(names, id)
 	}
 	switch {

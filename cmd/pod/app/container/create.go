@@ -47,7 +47,7 @@ func runCreate(ctx context.Context, a *cli.App, spec *specgen.Container, create 
 	if err != nil {
 		return undo(err)
 	}
-	if err := writeCIDFile(spec.CIDFile, c.ID, a.FileMode()); err != nil {
+	if err := writeCIDFile(spec, c.ID, a.FileMode()); err != nil {
 		return err
 	}
 	fmt.Fprintln(a.Out, c.ID)

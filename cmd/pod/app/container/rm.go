@@ -2,7 +2,10 @@ package container
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -81,11 +84,32 @@ func runRm(ctx context.Context, a *cli.App, opts *rmOptions, args []string) erro
 		return name, err
 	})
 	failed, _ := err.(cli.Many) //nolint:errorlint // many returns it unwrapped
+	if err := dropCIDFiles(ctx, e, opts.cidfiles); err != nil {
+		failed = append(failed, err)
+	}
 	if len(failed) > 0 && missing == len(failed) {
 		return &cli.Exit{Code: 1, Err: failed}
 	}
 	if len(failed) > 0 {
 		return &cli.Exit{Code: cli.Code(failed[0]), Err: failed}
+	}
+	return nil
+}
+
+// dropCIDFiles removes the files that name containers which are gone.
+func dropCIDFiles(ctx context.Context, e *libpod.Engine, files []string) error {
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			continue // it was to be ignored
+		}
+		id, _, _ := strings.Cut(string(data), "\n")
+		if _, err := e.Lookup(ctx, id); id != "" && !absent(err) {
+			continue
+		}
+		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("remove container id file: %w", err)
+		}
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ func runRun(ctx context.Context, a *cli.App, opts *runOptions, args []string) er
 	if err != nil {
 		return err
 	}
-	out, err := e.Run(ctx, spec, img, attachment, func(id string) error { return writeCIDFile(spec.CIDFile, id, a.FileMode()) })
+	out, err := e.Run(ctx, spec, img, attachment, func(id string) error { return writeCIDFile(spec, id, a.FileMode()) })
 	if err != nil && out.ID == "" {
 		return undo(err) // there is no container
 	}
@@ -121,7 +121,7 @@ func describe(ctx context.Context, a *cli.App, spec *specgen.Container, create *
 	if err := create.Finish(spec, args, flag.ThisHost()); err != nil {
 		return nil, img, err
 	}
-	if err := checkCIDFile(spec.CIDFile); err != nil {
+	if err := checkCIDFile(spec); err != nil {
 		return nil, img, err
 	}
 	pull, err := pullOptions(a, create)
@@ -246,22 +246,29 @@ func chooseStreams(a *cli.App, spec *specgen.Container, create *flag.CreateOptio
 	return s, nil
 }
 
-func checkCIDFile(path string) error {
-	if path == "" {
+// checkCIDFile refuses a file that is there. With --replace it may be that of the container which is replaced.
+func checkCIDFile(spec *specgen.Container) error {
+	if spec.CIDFile == "" || spec.Replace {
 		return nil
 	}
-	if _, err := os.Lstat(path); err == nil {
-		return fmt.Errorf("container id file exists. Ensure another container is not using it or delete %s", path)
+	if _, err := os.Lstat(spec.CIDFile); err == nil {
+		return fmt.Errorf("container id file exists. Ensure another container is not using it or delete %s", spec.CIDFile)
 	}
 	return nil
 }
 
-// writeCIDFile never overwrites: another container may use the file.
-func writeCIDFile(path, id string, mode fs.FileMode) error {
-	if path == "" {
+// writeCIDFile never overwrites: another container may use the file. The file of
+// a container that is replaced is made anew.
+func writeCIDFile(spec *specgen.Container, id string, mode fs.FileMode) error {
+	if spec.CIDFile == "" {
 		return nil
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if spec.Replace {
+		if err := os.Remove(spec.CIDFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("replace container id file: %w", err)
+		}
+	}
+	f, err := os.OpenFile(spec.CIDFile, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return fmt.Errorf("write container id file: %w", err)
 	}

@@ -12,9 +12,9 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 	group := &cobra.Command{
 		Use: "generate", Short: "Generate structured data based on containers, pods or volumes",
 		Long:    "Describe containers to other tools.",
-		Example: "  pod generate spec web", Args: cobra.NoArgs,
+		Example: "  pod generate spec web\n  pod generate systemd --new --name web", Args: cobra.NoArgs,
 		RunE: cli.MissingCommand,
 	}
-	group.AddCommand(newSpec(a))
+	group.AddCommand(newSpec(a), newSystemd(a))
 	return group, nil
 }

@@ -79,10 +79,17 @@ func (s *selection) names(ctx context.Context, e *libpod.Engine, args []string) 
 	}
 	for _, file := range s.idFiles {
 		data, err := os.ReadFile(file)
+		if s.ignore && errors.Is(err, os.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("reading pod ID file: %w", err)
 		}
-		args = append(args, strings.TrimSpace(string(data)))
+		id := strings.TrimSpace(string(data))
+		if id == "" && s.ignore {
+			continue // whoever was to write it was killed
+		}
+		args = append(args, id)
 	}
 	return args, nil
 }

@@ -3,6 +3,9 @@ package pod
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -169,6 +172,9 @@ func newRm(a *cli.App) *cobra.Command {
 		err := s.each(cmd.Context(), a, args, func(ctx context.Context, e *libpod.Engine, pod string) (string, error) {
 			return id(e.RemovePod(ctx, pod, opts))
 		})
+		if drop := s.dropIDFiles(cmd.Context(), a); drop != nil {
+			err = errors.Join(err, drop)
+		}
 		var missing errMissing
 		if errors.As(err, &missing) {
 			return &cli.Exit{Code: 1, Err: missing.Many}
@@ -176,6 +182,28 @@ func newRm(a *cli.App) *cobra.Command {
 		return err
 	}
 	return cmd
+}
+
+// dropIDFiles removes the files that name pods which are gone.
+func (s *selection) dropIDFiles(ctx context.Context, a *cli.App) error {
+	for _, file := range s.idFiles {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has been said, or was to be ignored
+		}
+		e, err := a.Engine(ctx)
+		if err != nil {
+			return err
+		}
+		id := strings.TrimSpace(string(data))
+		if _, err := e.LookupPod(ctx, id); id != "" && !absent(err) {
+			continue
+		}
+		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("remove pod ID file: %w", err)
+		}
+	}
+	return nil
 }
 
 func newPrune(a *cli.App) *cobra.Command {
