@@ -213,7 +213,7 @@ func (e *Engine) spawn(ctx context.Context, c *state.Container, l *launch) error
 		ID: c.ID, Name: c.Name, RunDir: l.dir, Terminal: c.Spec.Process.Terminal, Stdin: c.Spec.Process.Stdin,
 		Log: log, ExitCommand: e.exitCommand(c.ID), PIDFile: c.Spec.PIDFile, ConmonPIDFile: e.MonitorPIDFile(c),
 		Timeout: c.Spec.Process.Timeout, NotifySocket: notify, PreserveFDs: c.Spec.Process.PreserveFDs, Restore: l.restore,
-		Stdio: e.streamsOf(c), NoNewKeyring: !e.newKeyring(),
+		Stdio: e.streamsOf(c), NoNewKeyring: !e.newKeyring(), Adopted: e.notifySocket(c) != "",
 		Place: func(ctx context.Context, pid int) error {
 			if place != nil {
 				if err := place(ctx, pid); err != nil {

@@ -92,12 +92,13 @@ type spawnOptions struct {
 	// preserve are descriptors of ours that conmon and the runtime get, each by
 	// its number.
 	preserve []uint
+	adopted  bool // conmon becomes a child of our parent
 }
 
 // spawn starts conmon in a session of its own with three kinds of pipes and
 // nothing else of ours. conmon is told --sync, so it does not fork to the
 // background: that saves a fork, gives its pid at once, and makes it a child
-// that a goroutine reaps. It outlives us all the same.
+// that a goroutine reaps, unless our parent adopts it. It outlives us all the same.
 func (r *Runtime) spawn(args []string, o spawnOptions) (*monitor, error) {
 	if err := r.ensureStateRoot(); err != nil {
 		return nil, err
@@ -114,6 +115,9 @@ func (r *Runtime) spawn(args []string, o spawnOptions) (*monitor, error) {
 	m.cmd.Dir = o.dir
 	m.cmd.Env = append([]string(nil), o.env...)
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if o.adopted {
+		m.cmd.SysProcAttr.Cloneflags = unix.CLONE_PARENT
+	}
 	if m.cmd.ExtraFiles, err = preserved(o.preserve); err != nil {
 		return nil, err
 	}
@@ -217,7 +221,9 @@ func (m *monitor) start() error {
 	if err := m.cmd.Start(); err != nil {
 		return err
 	}
-	go func() { _ = m.cmd.Wait() }() // its status says nothing: the exit file does
+	if m.cmd.SysProcAttr.Cloneflags&unix.CLONE_PARENT == 0 {
+		go func() { _ = m.cmd.Wait() }() // its status says nothing: the exit file does
+	}
 	return nil
 }
 

@@ -62,6 +62,10 @@ type CreateOptions struct {
 	// NotifySocket makes conmon pass the container's READY=1 on to this socket of
 	// systemd; the container's side is RunDir/notify/notify.sock.
 	NotifySocket string
+	// Adopted makes conmon a child of our parent, not ours. A service manager that
+	// started us does not wait for the end of a main process that is no child of its.
+	// It excludes ConmonCgroup.
+	Adopted bool
 	// PreserveFDs are descriptors of this process the container gets, by number.
 	PreserveFDs []uint
 	// Env is added to the runtime's environment for this run.
@@ -85,7 +89,7 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) (*Created, error)
 	}
 	m, err := r.spawn(args, spawnOptions{
 		dir: o.RunDir, env: r.conmonEnv(o.RunDir, o.Terminal, o.Env),
-		gate: o.Place != nil, cgroup: o.ConmonCgroup, stdio: o.Stdio, preserve: o.PreserveFDs,
+		gate: o.Place != nil, cgroup: o.ConmonCgroup, stdio: o.Stdio, preserve: o.PreserveFDs, adopted: o.Adopted,
 	})
 	if err != nil {
 		return nil, err
