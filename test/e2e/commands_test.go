@@ -38,6 +38,7 @@ func commands() map[string]command {
 		"require":     require,
 		"survive":     survive,
 		"tty":         ttyCommand,
+		"units":       units,
 		"waitfor":     waitFor,
 		"walk":        walk,
 		"walkpull":    walkPull,
