@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -181,7 +182,22 @@ func oneLine(err error) string {
 	return text
 }
 
+// newRoot is the tree of those commands that the command line names, or if it names
+// none of ours the whole tree.
 func newRoot(a *cli.App) *cobra.Command {
+	root := bareRoot(a)
+	a.Want(root.PersistentFlags(), a.Args[1:])
+	grow(a, root)
+	if name := a.Wanted(); name != "" && !slices.ContainsFunc(root.Commands(), func(c *cobra.Command) bool { return c.Name() == name || c.HasAlias(name) }) {
+		root = bareRoot(a)
+		a.Want(nil, nil)
+		grow(a, root)
+	}
+	ownUseLine(root)
+	return root
+}
+
+func bareRoot(a *cli.App) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "pod [options] [command]",
 		Short: "Run containers without root and without a daemon",
@@ -210,6 +226,11 @@ func newRoot(a *cli.App) *cobra.Command {
 		return fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())
 	})
 	globalFlags(root, &a.Global)
+	return root
+}
+
+// grow adds the commands.
+func grow(a *cli.App, root *cobra.Command) {
 	for _, commands := range []func(*cli.App) (*cobra.Command, []*cobra.Command){
 		artifact.Commands, boot.Commands, build.Commands, container.Commands, generate.Commands, healthcheck.Commands, image.Commands,
 		manifest.Commands, network.Commands, pod.Commands, registry.Commands, secret.Commands, system.Commands, volume.Commands,
@@ -220,8 +241,6 @@ func newRoot(a *cli.App) *cobra.Command {
 		}
 		root.AddCommand(aliases...)
 	}
-	ownUseLine(root)
-	return root
 }
 
 // ownUseLine keeps cobra from adding "[flags]" to lines that say "[options]".

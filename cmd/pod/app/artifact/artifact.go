@@ -20,8 +20,9 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		Args: cobra.NoArgs,
 		RunE: cli.MissingCommand,
 	}
-	group.AddCommand(newAdd(a), newExtract(a), newInspect(a), newList(a), newPull(a), newPush(a), newRm(a))
-	return group, nil
+	return a.Group(group, cli.Verbs{
+		"add": newAdd, "extract": newExtract, "inspect": newInspect, "ls": newList, "pull": newPull, "push": newPush, "rm": newRm,
+	}), nil
 }
 
 // open opens the artifacts of the user.

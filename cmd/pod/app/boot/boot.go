@@ -33,8 +33,9 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		Example: "  pod boot enable\n  pod boot status", Args: cobra.NoArgs,
 		RunE: cli.MissingCommand,
 	}
-	group.AddCommand(newEnable(a), newDisable(a), newStatus(a), newRun(a), newList(a))
-	return group, nil
+	return a.Group(group, cli.Verbs{
+		"enable": newEnable, "disable": newDisable, "status": newStatus, "run": newRun, "ls": newList,
+	}), nil
 }
 
 // HostView says whether a command is one of ours that runs outside pod's

@@ -16,7 +16,7 @@ import (
 
 // Commands returns `pod build`; there is no group.
 func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
-	return nil, []*cobra.Command{New(a)}
+	return nil, a.Top(cli.Verbs{"build": New})
 }
 
 // New returns the command, for `pod build` and for `pod image build`.

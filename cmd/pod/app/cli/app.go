@@ -45,6 +45,7 @@ type App struct {
 	// it may have the reserve.
 	Freeing bool
 
+	wanted  []string // commands that the command line names
 	lent    atomic.Bool
 	entry   rootless.Entry
 	session *rootless.Session

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 
@@ -24,19 +25,19 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		Example: "  pod container ls --all", Args: cobra.NoArgs,
 		RunE: cli.MissingCommand,
 	}
-	both := []func(*cli.App) *cobra.Command{
-		newAttach, newCommit, newCp, newCreate, newDebug, newExec, newExport, newInit, newKill, newLogs, newMount, newPause, newPort, newRename, newRestart,
-		newRm, newRun, newStart, newStats, newStop, newTop, newUnmount, newUnpause, newUpdate, newWait,
-		newWhy,
+	top := cli.Verbs{
+		"attach": newAttach, "commit": newCommit, "cp": newCp, "create": newCreate, "debug": newDebug, "exec": newExec, "export": newExport,
+		"init": newInit, "kill": newKill, "logs": newLogs, "mount": newMount, "pause": newPause, "port": newPort, "rename": newRename,
+		"restart": newRestart, "rm": newRm, "run": newRun, "start": newStart, "stats": newStats, "stop": newStop, "top": newTop, "unmount": newUnmount,
+		"unpause": newUnpause, "update": newUpdate, "wait": newWait, "why": newWhy,
 	}
-	var aliases []*cobra.Command
-	for _, make := range both {
-		group.AddCommand(make(a))
-		aliases = append(aliases, make(a))
-	}
-	group.AddCommand(newCheckpoint(a), newClone(a), newRestore(a), newDiff(a, false), newExists(a), newCleanup(a), newPolicyRestart(a), newPrune(a), newRunlabel(a), newList(a, "ls"), newContainerInspect(a))
-	aliases = append(aliases, newDiff(a, true), newList(a, "ps"), newInspect(a))
-	return group, aliases
+	below := maps.Clone(top)
+	maps.Copy(below, cli.Verbs{
+		"checkpoint": newCheckpoint, "clone": newClone, "restore": newRestore, "diff": cli.With(newDiff, false), "exists": newExists, "cleanup": newCleanup,
+		libpod.RestartVerb: newPolicyRestart, "prune": newPrune, "runlabel": newRunlabel, "ls": cli.With(newList, "ls"), "inspect": newContainerInspect,
+	})
+	maps.Copy(top, cli.Verbs{"diff": cli.With(newDiff, true), "ps": cli.With(newList, "ps"), "inspect": newInspect})
+	return a.Group(group, below), a.Top(top)
 }
 
 // many runs work on each object, prints the answer of each that succeeds, and

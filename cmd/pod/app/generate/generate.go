@@ -15,6 +15,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		Example: "  pod generate spec web\n  pod generate systemd --new --name web", Args: cobra.NoArgs,
 		RunE: cli.MissingCommand,
 	}
-	group.AddCommand(newSpec(a), newSystemd(a))
-	return group, nil
+	return a.Group(group, cli.Verbs{
+		"spec": newSpec, "systemd": newSystemd,
+	}), nil
 }

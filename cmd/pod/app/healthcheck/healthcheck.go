@@ -14,6 +14,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		Example: "  pod healthcheck run web", Args: cobra.NoArgs,
 		RunE: cli.MissingCommand,
 	}
-	group.AddCommand(newRun(a))
-	return group, nil
+	return a.Group(group, cli.Verbs{
+		"run": newRun,
+	}), nil
 }

@@ -5,6 +5,7 @@ package image
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -22,14 +23,17 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		Example: "  pod image ls\n  pod image prune --all", Args: cobra.NoArgs,
 		RunE: cli.MissingCommand,
 	}
-	group.AddCommand(build.New(a), newDiff(a), newExists(a), newInspect(a), newPrune(a), newList(a, "list"), newMount(a), newRm(a, "rm"),
-		newScp(a), newTree(a), newSign(a), newTrust(a), newUnmount(a))
-	aliases := []*cobra.Command{newBuildx(a), newList(a, "images"), newRm(a, "rmi")}
-	for _, both := range []func(*cli.App) *cobra.Command{newHistory, newImport, newLoad, newPull, newPush, newSave, newSearch, newTag, newUntag} {
-		group.AddCommand(both(a))
-		aliases = append(aliases, both(a))
+	top := cli.Verbs{
+		"history": newHistory, "import": newImport, "load": newLoad, "pull": newPull, "push": newPush, "save": newSave, "search": newSearch, "tag": newTag,
+		"untag": newUntag,
 	}
-	return group, aliases
+	below := maps.Clone(top)
+	maps.Copy(below, cli.Verbs{
+		"build": build.New, "diff": newDiff, "exists": newExists, "inspect": newInspect, "prune": newPrune, "ls": cli.With(newList, "list"), "mount": newMount,
+		"rm": cli.With(newRm, "rm"), "scp": newScp, "tree": newTree, "sign": newSign, "trust": newTrust, "unmount": newUnmount,
+	})
+	maps.Copy(top, cli.Verbs{"buildx": newBuildx, "images": cli.With(newList, "images"), "rmi": cli.With(newRm, "rmi")})
+	return a.Group(group, below), a.Top(top)
 }
 
 // record writes an event about an image.

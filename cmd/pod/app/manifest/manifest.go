@@ -24,8 +24,10 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		Args:    cobra.NoArgs,
 		RunE:    cli.MissingCommand,
 	}
-	group.AddCommand(newAdd(a), newAnnotate(a), newCreate(a), newExists(a), newInspect(a), newPush(a), newRemove(a), newRm(a))
-	return group, nil
+	return a.Group(group, cli.Verbs{
+		"add": newAdd, "annotate": newAnnotate, "create": newCreate, "exists": newExists, "inspect": newInspect, "push": newPush, "remove": newRemove,
+		"rm": newRm,
+	}), nil
 }
 
 // lists opens the lists of the image store.

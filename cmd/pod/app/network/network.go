@@ -20,10 +20,10 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		Args:    cobra.NoArgs,
 		RunE:    cli.MissingCommand,
 	}
-	group.AddCommand(
-		newConnect(a), newCreate(a), newDisconnect(a), newExists(a), newImpair(a), newInspect(a), newList(a), newPrune(a), newReload(a), newRm(a), newUpdate(a),
-	)
-	return group, nil
+	return a.Group(group, cli.Verbs{
+		"connect": newConnect, "create": newCreate, "disconnect": newDisconnect, "exists": newExists, "impair": newImpair, "inspect": newInspect,
+		"ls": newList, "prune": newPrune, "reload": newReload, "rm": newRm, "update": newUpdate,
+	}), nil
 }
 
 func absent(err error) bool { return errors.Is(err, types.ErrNoSuchNetwork) }

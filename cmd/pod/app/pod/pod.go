@@ -26,15 +26,19 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		Example: "  pod pod create --name shop -p 8080:80\n  pod run -d --pod shop nginx\n  pod pod ps", Args: cobra.NoArgs,
 		RunE: cli.MissingCommand,
 	}
-	group.AddCommand(newCreate(a), newPrune(a), newPs(a))
-	for _, make := range []func(*cli.App) *cobra.Command{
-		newClone, newExists, newInspect, newKill, newLogs, newPause, newRestart, newRm, newStart, newStats, newStop, newTop, newUnpause,
-	} {
-		cmd := make(a)
-		cmd.ValidArgsFunction = cli.PodNames(a)
-		group.AddCommand(cmd)
+	verbs := cli.Verbs{
+		"clone": newClone, "exists": newExists, "inspect": newInspect, "kill": newKill, "logs": newLogs, "pause": newPause, "restart": newRestart,
+		"rm": newRm, "start": newStart, "stats": newStats, "stop": newStop, "top": newTop, "unpause": newUnpause,
 	}
-	return group, nil
+	for name, maker := range verbs {
+		verbs[name] = func(a *cli.App) *cobra.Command {
+			cmd := maker(a)
+			cmd.ValidArgsFunction = cli.PodNames(a)
+			return cmd
+		}
+	}
+	verbs["create"], verbs["prune"], verbs["ps"] = newCreate, newPrune, newPs
+	return a.Group(group, verbs), nil
 }
 
 // selection is how a verb names its pods.

@@ -16,7 +16,7 @@ import (
 
 // Commands returns the top-level commands; they have no group.
 func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
-	return nil, []*cobra.Command{newLogin(a), newLogout(a)}
+	return nil, a.Top(cli.Verbs{"login": newLogin, "logout": newLogout})
 }
 
 type loginOptions struct {

@@ -24,8 +24,9 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		Args:    cobra.NoArgs,
 		RunE:    cli.MissingCommand,
 	}
-	group.AddCommand(newCreate(a), newExists(a), newInspect(a), newList(a), newRm(a))
-	return group, nil
+	return a.Group(group, cli.Verbs{
+		"create": newCreate, "exists": newExists, "inspect": newInspect, "ls": newList, "rm": newRm,
+	}), nil
 }
 
 func open(ctx context.Context, a *cli.App) (*secret.Store, error) {

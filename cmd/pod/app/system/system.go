@@ -16,6 +16,10 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		Args:    cobra.NoArgs,
 		RunE:    cli.MissingCommand,
 	}
-	group.AddCommand(newCheck(a), newDf(a), newEvents(a), newInfo(a), newMigrate(a), newPrune(a), newRenumber(a), newReset(a))
-	return group, []*cobra.Command{newDoctor(a), newEvents(a), newInfo(a), newUnshare(a), newVersion(a)}
+	return a.Group(group, cli.Verbs{
+			"check": newCheck, "df": newDf, "events": newEvents, "info": newInfo, "migrate": newMigrate, "prune": newPrune, "renumber": newRenumber,
+			"reset": newReset,
+		}), a.Top(cli.Verbs{
+			"doctor": newDoctor, "events": newEvents, "info": newInfo, "unshare": newUnshare, "version": newVersion,
+		})
 }

@@ -24,9 +24,10 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 		Args:    cobra.NoArgs,
 		RunE:    cli.MissingCommand,
 	}
-	group.AddCommand(newBackup(a), newCreate(a), newExists(a), newExport(a), newImport(a), newInspect(a), newList(a), newMount(a), newPrune(a),
-		newReload(a), newRestore(a), newRm(a), newUnmount(a))
-	return group, nil
+	return a.Group(group, cli.Verbs{
+		"backup": newBackup, "create": newCreate, "exists": newExists, "export": newExport, "import": newImport, "inspect": newInspect, "ls": newList,
+		"mount": newMount, "prune": newPrune, "reload": newReload, "restore": newRestore, "rm": newRm, "unmount": newUnmount,
+	}), nil
 }
 
 // noVolume says an absent volume in the words that all commands but rm have for it.
