@@ -26,9 +26,11 @@ LINT      := .cache/bin/golangci-lint-$(LINT_VERSION)
 # Joining the user namespace is C code: without cgo pod would start itself for ever.
 export CGO_ENABLED := 1
 export GOFLAGS := -tags=$(TAGS) -buildvcs=false
+# Pages and packages are of the day of the commit, not of the build.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build install quickstart test unit race e2e vm-qemu lint docs \
+.PHONY: help deps build install uninstall quickstart test unit race e2e vm-qemu lint docs \
 	completions check check-generated bench soak clean
 
 help: ## list the targets
@@ -55,8 +57,15 @@ pkg/image/hello/hello.bin: pkg/image/hello/hello.c pkg/image/hello/build.sh
 $(DEBUGTOOLS)/embed/tools.tar.zst: $(DEBUGTOOLS)/build.sh $(wildcard $(DEBUGTOOLS)/src/* $(DEBUGTOOLS)/src/*/*.go)
 	$(DEBUGTOOLS)/build.sh
 
-install: build ## install pod and its completions below PREFIX (DESTDIR is put in front)
-	contrib/install.sh '$(DESTDIR)$(PREFIX)'
+install: build man ## install pod, its units, pages and completions below PREFIX (DESTDIR is put in front)
+	contrib/install.sh '$(DESTDIR)' '$(PREFIX)'
+
+uninstall: ## remove what install put below PREFIX, and nothing else
+	contrib/install.sh --uninstall '$(DESTDIR)' '$(PREFIX)'
+
+.PHONY: man
+man: generate ## write the manual pages into bin/man, from the command tree and the guides
+	$(GO) run ./docs/gen man bin/man
 
 quickstart: ## install what is missing, build, and run a first container as an ordinary user
 	@contrib/quickstart.sh
@@ -76,7 +85,7 @@ e2e: e2e-stage ## end-to-end scripts (HOST=testhost|local, RUN=pattern)
 # The test host shows .cache/host/usr/local at /usr/local and the checkout at /src.
 .PHONY: e2e-stage
 e2e-stage: build
-	contrib/install.sh .cache/host/usr/local
+	contrib/install.sh --no-man .cache/host /usr/local
 	CGO_ENABLED=0 $(GO) test -c -o .cache/e2e.test ./test/e2e
 
 vm-qemu: e2e-stage ## scripts that need a whole kernel, in an emulated machine (slow: cpuset, weights of I/O, netem, restore)
@@ -96,7 +105,7 @@ images: ## put the systems that images are built on into the test host (some min
 
 lint: generate $(LINT) ## golangci-lint and shellcheck
 	@contrib/deps.sh lint
-	shellcheck -x contrib/*.sh $(DEBUGTOOLS)/build.sh test/host/runsc/build.sh test/host/images/build.sh test/host/images/trio.sh test/run test/sweep/*.sh test/soak/*.sh test/host/testhost test/host/vmhost test/host/reboot .ci/run
+	shellcheck -x contrib/*.sh contrib/libexec/* $(DEBUGTOOLS)/build.sh test/host/runsc/build.sh test/host/images/build.sh test/host/images/trio.sh test/run test/sweep/*.sh test/soak/*.sh test/host/testhost test/host/vmhost test/host/reboot .ci/run
 	$(LINT) run ./...
 
 $(LINT):

@@ -85,11 +85,10 @@ func (h *Host) Status(ctx context.Context) (Status, error) {
 // Installed says quickly whether Enable was called for this store. It is for
 // hints: of a crontab it knows what it was told, not what is there.
 func (h *Host) Installed() bool {
-	path := h.marker()
 	if h.hasSystemd() {
-		path = h.wantedBy()
+		return h.enabled()
 	}
-	_, err := os.Lstat(path)
+	_, err := os.Lstat(h.marker())
 	return err == nil
 }
 
@@ -112,13 +111,14 @@ func (h *Host) Lingers() bool {
 	return err == nil
 }
 
-// name tells the stores of a user apart: the default one is plain.
+// name tells the stores of a user apart: the default one is plain, as the unit that
+// comes with pod.
 func (h *Host) name() string {
 	if h.GraphRoot == h.DefaultRoot {
-		return "pod-boot"
+		return "pod-restart"
 	}
 	sum := sha256.Sum256([]byte(h.GraphRoot))
-	return "pod-boot-" + hex.EncodeToString(sum[:4])
+	return "pod-restart-" + hex.EncodeToString(sum[:4])
 }
 
 // marker says that a line is in the crontab: to look there takes a process.

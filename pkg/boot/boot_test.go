@@ -56,7 +56,7 @@ func TestSystemd(t *testing.T) {
 	if !h.Installed() {
 		t.Error("Installed is false")
 	}
-	text, err := os.ReadFile(filepath.Join(h.Home, ".config/systemd/user/pod-boot.service"))
+	text, err := os.ReadFile(filepath.Join(h.Home, ".config/systemd/user/pod-restart.service"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,11 +85,63 @@ func TestSystemd(t *testing.T) {
 	}
 }
 
+func TestPackagedUnit(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, true)
+	h.Environ = nil
+	ctx := context.Background()
+	unit := h.sys("usr/lib/systemd/user/pod-restart.service")
+	all := h.sys("etc/systemd/user/default.target.wants/pod-restart.service")
+	for _, dir := range []string{filepath.Dir(unit), filepath.Dir(all), filepath.Dir(h.wantedBy())} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(unit, []byte("[Unit]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status(t, h, false, false, "nothing is installed")
+	for _, link := range []string{all, h.wantedBy()} { // systemctl --global enable, --user enable
+		if err := os.Symlink(unit, link); err != nil {
+			t.Fatal(err)
+		}
+		if s := status(t, h, true, true, ""); s.Where != unit {
+			t.Errorf("where is %s, want %s", s.Where, unit)
+		}
+	}
+	h.Environ = []string{"XDG_DATA_HOME=/x"}
+	status(t, h, true, false, "does not know your environment (XDG_DATA_HOME=/x)")
+	if err := h.Enable(ctx); err != nil { // over the link that is there
+		t.Fatal(err)
+	}
+	if s := status(t, h, true, true, ""); s.Where != h.unit() {
+		t.Errorf("where is %s, want %s", s.Where, h.unit())
+	}
+	if err := h.Disable(ctx); err == nil || !strings.Contains(err.Error(), "is enabled for all users") {
+		t.Errorf("Disable says %v of what it cannot undo", err)
+	}
+	if err := os.Remove(all); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Disable(ctx); err != nil {
+		t.Fatal(err)
+	}
+	status(t, h, false, false, "nothing is installed")
+	if err := os.Symlink("/dev/null", h.unit()); err != nil { // systemctl --user mask
+		t.Fatal(err)
+	}
+	status(t, h, false, false, "masked")
+	h.GraphRoot = "/other"
+	if h.packaged() != "" {
+		t.Error("the unit of the default store serves another one")
+	}
+}
+
 func TestStoresApart(t *testing.T) {
 	t.Parallel()
 	a, b := newHost(t, true), newHost(t, true)
 	b.GraphRoot = "/other"
-	if a.name() != "pod-boot" || !strings.HasPrefix(b.name(), "pod-boot-") {
+	if a.name() != "pod-restart" || !strings.HasPrefix(b.name(), "pod-restart-") {
 		t.Errorf("names %s, %s", a.name(), b.name())
 	}
 	if a.ours(b.cronLine()) || b.ours(a.cronLine()) || !a.ours(a.cronLine()) {
@@ -144,7 +196,7 @@ func TestCron(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := other + `@reboot PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin CONTAINERS_CONF='/c 100\%'\''s' XDG_CONFIG_HOME=/x /bin/sh '--root=/a b/50\%/$x"\' boot run # pod-boot` + "\n"
+	want := other + `@reboot PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin CONTAINERS_CONF='/c 100\%'\''s' XDG_CONFIG_HOME=/x /bin/sh '--root=/a b/50\%/$x"\' boot run # pod-restart` + "\n"
 	if string(data) != want {
 		t.Errorf("crontab\n%s\nwant\n%s", data, want)
 	}

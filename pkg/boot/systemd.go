@@ -32,15 +32,51 @@ func (h *Host) wantedBy() string {
 	return filepath.Join(h.unitDir(), h.target()+".wants", h.name()+".service")
 }
 
+// packaged is the unit that came with pod, which starts the containers of the
+// default store; it has the name of ours, so that it cannot work beside that: systemd
+// reads the first of a name. "" where there is none.
+func (h *Host) packaged() string {
+	if h.GraphRoot != h.DefaultRoot {
+		return ""
+	}
+	kind := "user"
+	if h.UID == 0 {
+		kind = "system"
+	}
+	for _, dir := range []string{"usr/local/lib", "usr/lib"} { // as systemd orders them
+		path := h.sys(filepath.Join(dir, "systemd", kind, h.name()+".service"))
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path
+		}
+	}
+	return ""
+}
+
+// enabledForAll is the link that `systemctl --global enable` makes.
+func (h *Host) enabledForAll() string {
+	return h.sys(filepath.Join("etc/systemd/user", h.target()+".wants", h.name()+".service"))
+}
+
+// enabled says whether the manager will start the unit.
+func (h *Host) enabled() bool {
+	if _, err := os.Lstat(h.wantedBy()); err == nil {
+		return true
+	}
+	_, err := os.Lstat(h.enabledForAll())
+	return err == nil && h.UID != 0
+}
+
 // unitText is the unit's file. KillMode leaves alone what the command started,
 // and nothing is stopped when the unit is: containers end with the manager.
 func (h *Host) unitText() string {
 	var b strings.Builder
 	b.WriteString("# Made by `pod boot enable`; `pod boot disable` removes it.\n[Unit]\n")
 	b.WriteString("Description=Containers of pod that a restart policy brings back\n")
+	online := "pod-user-wait-network-online.service" // no matter if that is not installed
 	if h.UID == 0 {
-		b.WriteString("Wants=network-online.target\nAfter=network-online.target\n")
+		online = "network-online.target"
 	}
+	b.WriteString("Wants=" + online + "\nAfter=" + online + "\n")
 	b.WriteString("\n[Service]\nType=oneshot\nRemainAfterExit=yes\nKillMode=process\n")
 	for _, entry := range h.environ() {
 		b.WriteString("Environment=" + unitWord(entry, false) + "\n")
@@ -90,7 +126,12 @@ func (h *Host) enableUnit(ctx context.Context) error {
 }
 
 func (h *Host) disableUnit() error {
-	return errors.Join(removeFile(h.wantedBy()), removeFile(h.unit()))
+	err := errors.Join(removeFile(h.wantedBy()), removeFile(h.unit()))
+	if err == nil && h.enabled() {
+		name := h.name()
+		return fmt.Errorf("%s.service is enabled for all users: `systemctl --user mask %s` exempts you, as root `systemctl --global disable %s` ends it for all", name, name, name)
+	}
+	return err
 }
 
 func (h *Host) unitStatus() (Status, error) {
@@ -98,26 +139,42 @@ func (h *Host) unitStatus() (Status, error) {
 	text, err := os.ReadFile(h.unit())
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		s.Problems = append(s.Problems, "nothing is installed: `pod boot enable`")
-		return s, nil
+		s.Where = h.packaged()
+		if s.Where == "" || !h.enabled() {
+			s.Where = ""
+			s.Problems = append(s.Problems, "nothing is installed: `pod boot enable`")
+			return s, nil
+		}
+		s.Installed = true
+		if len(h.environ()) > 0 {
+			s.Problems = append(s.Problems, "the unit does not know your environment ("+strings.Join(h.environ(), ", ")+"): `pod boot enable` writes one that does")
+		}
 	case err != nil:
 		return s, fmt.Errorf("read unit: %w", err)
-	}
-	s.Where = h.unit()
-	_, err = os.Stat(h.wantedBy())
-	s.Installed = err == nil
-	if !s.Installed {
-		s.Problems = append(s.Problems, "the unit is not enabled: `pod boot enable`")
-	}
-	if string(text) != h.unitText() {
-		s.Problems = append(s.Problems, "the unit is not what pod would write now (program, options or environment differ): `pod boot enable` renews it")
-	}
-	if problem := h.checkProgram(); problem != "" {
-		s.Problems = append(s.Problems, problem)
+	default:
+		s.Where, s.Installed = h.unit(), h.enabled() && len(text) > 0
+		s.Problems = append(s.Problems, h.unitProblems(string(text))...)
 	}
 	if !s.Linger {
 		s.Problems = append(s.Problems, fmt.Sprintf("user %s does not linger, so nothing starts before the login: as root, `loginctl enable-linger %s`", h.User, h.User))
 	}
 	s.Works = len(s.Problems) == 0
 	return s, nil
+}
+
+// unitProblems are those of our unit, whose file has the text.
+func (h *Host) unitProblems(text string) (problems []string) {
+	if text == "" { // a link to /dev/null
+		return []string{"the unit is masked: `pod boot enable` puts it there again"}
+	}
+	if !h.enabled() {
+		problems = append(problems, "the unit is not enabled: `pod boot enable`")
+	}
+	if text != h.unitText() {
+		problems = append(problems, "the unit is not what pod would write now (program, options or environment differ): `pod boot enable` renews it")
+	}
+	if problem := h.checkProgram(); problem != "" {
+		problems = append(problems, problem)
+	}
+	return problems
 }

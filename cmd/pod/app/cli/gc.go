@@ -27,13 +27,18 @@ func (a *App) Settings() (settings.Settings, error) {
 // CollectGarbage applies [gc] of pod.toml, after images were brought or built. The
 // command has done its work, so what goes wrong here is a warning.
 func (a *App) CollectGarbage(ctx context.Context) {
-	s, err := a.Settings()
-	if err == nil && s.GC.Active() {
-		err = a.collect(ctx, s.GC)
-	}
-	if err != nil {
+	if err := a.ApplyGC(ctx); err != nil {
 		a.Warn("%v", err)
 	}
+}
+
+// ApplyGC applies [gc] of pod.toml, which may say nothing.
+func (a *App) ApplyGC(ctx context.Context) error {
+	s, err := a.Settings()
+	if err != nil || !s.GC.Active() {
+		return err
+	}
+	return a.collect(ctx, s.GC)
 }
 
 func (a *App) collect(ctx context.Context, policy settings.GC) error {

@@ -21,8 +21,8 @@ import (
 )
 
 type pruneOptions struct {
-	all, force, volumes, build, external bool
-	filters                              []string
+	all, force, volumes, build, external, policy bool
+	filters                                      []string
 	// imageFilters are the filters without unused-for.
 	imageFilters []string
 	unusedFor    *time.Duration
@@ -33,7 +33,7 @@ func newPrune(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "prune [options]", Short: "Remove unused data",
 		Long: "Remove stopped containers, networks that no container is on and images without a name that nothing uses; with --all every image\n" +
-			"that no container uses, with --volumes the volumes that no container uses.",
+			"that no container uses, with --volumes the volumes that no container uses. With --policy what [gc] of pod.toml says, and nothing else.",
 		Example: "  pod system prune\n  pod system prune --all --force --volumes\n  pod system prune --all --filter unused-for=30d",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runPrune(cmd.Context(), a, o) },
@@ -44,6 +44,7 @@ func newPrune(a *cli.App) *cobra.Command {
 	fs.BoolVarP(&o.force, "force", "f", false, "Do not prompt for confirmation")
 	fs.BoolVar(&o.volumes, "volumes", false, "Prune volumes")
 	fs.BoolVar(&o.build, "build", false, "Remove containers that builds left")
+	fs.BoolVar(&o.policy, "policy", false, "Remove only what [gc] of pod.toml lets go, now, and without a question")
 	fs.BoolVar(&o.external, "external", false, "Remove files in the store that no container, image or record knows")
 	return cmd
 }
@@ -54,7 +55,11 @@ func (o *pruneOptions) check() error {
 	if o.imageFilters, o.unusedFor, err = flag.PruneFilters(o.filters); err != nil {
 		return err
 	}
-	if o.external && (o.all || o.volumes || o.build || len(o.filters) > 0) {
+	others := o.all || o.volumes || o.build || len(o.filters) > 0
+	if o.policy && (others || o.external) {
+		return errors.New("system prune --policy cannot be combined with other options: the policy is [gc] of pod.toml")
+	}
+	if o.external && others {
 		return errors.New("system prune --external cannot be combined with other options")
 	}
 	return nil
@@ -63,6 +68,9 @@ func (o *pruneOptions) check() error {
 func runPrune(ctx context.Context, a *cli.App, o pruneOptions) error {
 	if err := o.check(); err != nil {
 		return err
+	}
+	if o.policy {
+		return a.ApplyGC(ctx)
 	}
 	if !o.force {
 		fmt.Fprintln(a.Out, o.warning())
