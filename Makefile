@@ -65,7 +65,7 @@ uninstall: ## remove what install put below PREFIX, and nothing else
 
 .PHONY: man
 man: generate ## write the manual pages into bin/man, from the command tree and the guides
-	$(GO) run ./docs/gen man bin/man
+	$(GO) run ./docs/gen man docs bin/man
 
 quickstart: ## install what is missing, build, and run a first container as an ordinary user
 	@contrib/quickstart.sh

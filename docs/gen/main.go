@@ -1,7 +1,8 @@
 // Command gen writes the reference of all commands, one Markdown file each,
 // into the directory DOCS/reference, and deletes what is no longer a command
 // there. It fails when a command lacks a description or an example. It writes
-// DOCS/compatibility.md too, from the marks in the end-to-end scripts.
+// DOCS/compatibility.md too, from the marks in the end-to-end scripts. As `gen man` it
+// writes manual pages instead.
 package main
 
 import (
@@ -18,15 +19,24 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: gen DOCS SCRIPTS")
+	if len(os.Args) != 3 && (len(os.Args) != 4 || os.Args[1] != "man") {
+		fmt.Fprintln(os.Stderr, "usage: gen DOCS SCRIPTS, or gen man DOCS DIRECTORY")
 		os.Exit(2)
+	}
+	if os.Args[1] == "man" {
+		fail(manual(app.Tree(), os.Args[2], os.Args[3]))
+		return
 	}
 	docs, scripts := os.Args[1], os.Args[2]
 	err := generate(app.Tree(), filepath.Join(docs, "reference"))
 	if err == nil {
 		err = compatibility(app.Tree(), os.DirFS(scripts), filepath.Join(docs, "compatibility.md"))
 	}
+	fail(err)
+}
+
+// fail ends the program if there is an error.
+func fail(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "gen:", err)
 		os.Exit(1)
