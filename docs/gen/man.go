@@ -220,10 +220,56 @@ func (m *manPages) text(file, name, section string) error {
 	if !strings.HasPrefix(body, "## ") {
 		body = "## Description\n\n" + body
 	}
+	body = listTables(body)
 	// The first heading becomes a title of md2man's own, with the day of today.
 	page := string(md2man.Render([]byte("# title\n\n" + body)))
 	_, page, _ = strings.Cut(page, ".SH")
 	title := map[string]string{"5": "File Formats", "7": "Guides of pod"}[section]
 	return m.write(name, section, m.head(name, section, title)+
 		fmt.Sprintf(".SH NAME\n%s \\- %s\n.SH", roff(name), roff(about))+page)
+}
+
+// listTables makes a list of each Markdown table: a terminal's width is too small for
+// many, and roff does not wrap cells. Of more than two columns each is named.
+func listTables(body string) string {
+	var b strings.Builder
+	var head []string
+	for line := range strings.Lines(body) {
+		row, ok := strings.CutPrefix(strings.TrimRight(line, " \n"), "|")
+		if !ok {
+			head = nil
+			b.WriteString(line)
+			continue
+		}
+		cells := strings.Split(strings.TrimSuffix(row, "|"), "|")
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		switch {
+		case head == nil:
+			head = cells
+		case strings.Trim(row, "|-: ") == "": // the line below the head
+		default:
+			b.WriteString(definition(head, cells))
+		}
+	}
+	return b.String()
+}
+
+// definition is a row of a table as an entry of a list.
+func definition(head, cells []string) string {
+	term := cells[0]
+	if term == "" {
+		term = "also"
+	}
+	rest := []string{}
+	for i, cell := range cells[1:] {
+		if len(cells) > 2 && i+1 < len(head) && head[i+1] != "" && cell != "" {
+			cell = head[i+1] + ": " + cell
+		}
+		if cell != "" {
+			rest = append(rest, cell)
+		}
+	}
+	return term + "\n: " + strings.Join(rest, "; ") + "\n\n"
 }

@@ -61,3 +61,11 @@ func TestManPageOfHostileWords(t *testing.T) {
 		t.Error("a line of text became a request")
 	}
 }
+
+func TestListTables(t *testing.T) {
+	const in = "a\n\n| key | meaning |\n|---|:-:|\n| `x` | y z |\n\nb\n| | in | out |\n|---|---|---|\n| n | 1 | |\n"
+	const want = "a\n\n`x`\n: y z\n\n\nb\nn\n: in: 1\n\n"
+	if got := listTables(in); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
