@@ -16,6 +16,17 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
+// together is the size from which on a first question goes out with the greeting.
+// systemd reads the greeting in pieces of 256 bytes, and looks at what came with it
+// only when there is more to read: a short question would never be answered.
+const together = 512
+
+// The manager's own object and interface.
+const (
+	managerObject    dbus.ObjectPath = "/org/freedesktop/systemd1"
+	managerInterface                 = "org.freedesktop.systemd1.Manager"
+)
+
 // Conn is a connection to a manager; it is for one command.
 //
 // The messages are a library's, the conversation is not: a library greets in
@@ -74,6 +85,11 @@ func (c *Conn) within(ctx context.Context, bound time.Duration, unit, method str
 // asked for by its uid on the host; in a user namespace a library would say 0,
 // and be refused.
 func (c *Conn) ask(method string, args []any) error {
+	return c.askAt(managerObject, managerInterface, method, args)
+}
+
+// askAt is ask for a method of another object than the manager.
+func (c *Conn) askAt(object dbus.ObjectPath, iface, method string, args []any) error {
 	var out bytes.Buffer
 	greeting := c.serial == 0
 	if greeting {
@@ -81,11 +97,14 @@ func (c *Conn) ask(method string, args []any) error {
 		out.WriteString("\x00AUTH EXTERNAL " + name + "\r\nBEGIN\r\n")
 	}
 	c.serial++
-	message, err := encode(c.serial, method, args)
+	message, err := encode(c.serial, object, iface, method, args)
 	if err != nil {
 		return err
 	}
-	out.Write(message)
+	if !greeting || len(message) >= together {
+		out.Write(message)
+		message = nil
+	}
 	if _, err := c.conn.Write(out.Bytes()); err != nil {
 		return fmt.Errorf("ask systemd: %w", err)
 	}
@@ -98,6 +117,9 @@ func (c *Conn) ask(method string, args []any) error {
 	}
 	if !strings.HasPrefix(line, "OK ") {
 		return fmt.Errorf("systemd refuses uid %d: %s", c.uid, strings.TrimSpace(line))
+	}
+	if _, err := c.conn.Write(message); err != nil {
+		return fmt.Errorf("ask systemd: %w", err)
 	}
 	return nil
 }
@@ -144,12 +166,12 @@ func jobResult(msg *dbus.Message, unit string) (result string, mine bool) {
 }
 
 // encode makes the message of a method call.
-func encode(serial uint32, method string, args []any) ([]byte, error) {
+func encode(serial uint32, object dbus.ObjectPath, iface, method string, args []any) ([]byte, error) {
 	msg := &dbus.Message{
 		Type: dbus.TypeMethodCall,
 		Headers: map[dbus.HeaderField]dbus.Variant{
-			dbus.FieldPath:        dbus.MakeVariant(dbus.ObjectPath("/org/freedesktop/systemd1")),
-			dbus.FieldInterface:   dbus.MakeVariant("org.freedesktop.systemd1.Manager"),
+			dbus.FieldPath:        dbus.MakeVariant(object),
+			dbus.FieldInterface:   dbus.MakeVariant(iface),
 			dbus.FieldDestination: dbus.MakeVariant("org.freedesktop.systemd1"),
 			dbus.FieldMember:      dbus.MakeVariant(method),
 			dbus.FieldSignature:   dbus.MakeVariant(dbus.SignatureOf(args...)),
