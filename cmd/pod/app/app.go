@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/artifact"
+	"github.com/rootless-pod/pod/cmd/pod/app/autoupdate"
 	"github.com/rootless-pod/pod/cmd/pod/app/boot"
 	"github.com/rootless-pod/pod/cmd/pod/app/build"
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -232,7 +233,7 @@ func bareRoot(a *cli.App) *cobra.Command {
 // grow adds the commands.
 func grow(a *cli.App, root *cobra.Command) {
 	for _, commands := range []func(*cli.App) (*cobra.Command, []*cobra.Command){
-		artifact.Commands, boot.Commands, build.Commands, container.Commands, generate.Commands, healthcheck.Commands, image.Commands,
+		artifact.Commands, autoupdate.Commands, boot.Commands, build.Commands, container.Commands, generate.Commands, healthcheck.Commands, image.Commands,
 		manifest.Commands, network.Commands, pod.Commands, registry.Commands, secret.Commands, system.Commands, volume.Commands,
 	} {
 		group, aliases := commands(a)
