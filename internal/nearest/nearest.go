@@ -4,9 +4,10 @@ package nearest
 import "strings"
 
 // Of is the name most like word, without regard to case, and whether it is like it
-// at all: a third of its letters may differ. Of several the first counts.
+// at all: a third of its letters and one may differ, but no more than half. Of several
+// the first counts.
 func Of(word string, names []string) (string, bool) {
-	best, least := "", len(word)/3+1
+	best, least := "", min(len(word)/3+1, len(word)/2)
 	for _, name := range names {
 		if d := Distance(strings.ToLower(word), strings.ToLower(name)); d <= least && (best == "" || d < least) {
 			best, least = name, d

@@ -18,6 +18,8 @@ func TestOf(t *testing.T) {
 		{"ImagTag", "ImageTag", true},
 		{"exce", "Exec", true},
 		{"dns", "DNS", true},
+		{"dnx", "DNS", true},
+		{"dxx", "", false},
 		{"Banana", "", false},
 		{"", "", false},
 	}

@@ -140,9 +140,9 @@ func (c *conversion) pairs(k Key) {
 	all := map[string]string{}
 	for _, v := range c.own(k.Name) {
 		for _, w := range c.words(v, unitfile.Unescape) {
-			name, _, _ := strings.Cut(w, "=")
-			if name == "" {
-				c.fail(v.Pos, "%s=%s: a name is expected before '='", k.Name, short(w))
+			name, _, found := strings.Cut(w, "=")
+			if !found || name == "" {
+				c.warn(v.Pos, "%s=%s is ignored: NAME=VALUE is expected", k.Name, short(w))
 				continue
 			}
 			all[name] = w

@@ -23,6 +23,7 @@ type conversion struct {
 
 // convert makes the service, or none if something is wrong.
 func (c *conversion) convert() *Service {
+	c.checkName()
 	c.checkKeys()
 	c.checkService()
 	c.dependencies()
@@ -56,6 +57,26 @@ func (c *conversion) header() unitfile.Pos {
 		}
 	}
 	return unitfile.Pos{File: c.unit.Path, Line: 1}
+}
+
+// checkName refuses what systemd takes for no name of a service.
+func (c *conversion) checkName() {
+	if isUnitName(c.unit.Service) {
+		return
+	}
+	pos := unitfile.Pos{File: c.unit.Path, Line: 1}
+	if v, ok := c.last("ServiceName"); ok {
+		pos = v.Pos
+	}
+	c.fail(pos, "%q is no name of a service: letters, digits and :-_.\\@ are allowed", c.unit.Service)
+}
+
+// isUnitName says whether systemd allows a unit of that name.
+func isUnitName(name string) bool {
+	return len(name) < 256 && name[0] != '@' && filepath.Ext(name) != "" && !strings.HasPrefix(name, ".") &&
+		!strings.ContainsFunc(name, func(r rune) bool {
+			return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(`:-_.\@`, r)
+		})
 }
 
 // checkKeys finds sections and keys that mean nothing.
@@ -184,11 +205,11 @@ func (c *conversion) missing(v unitfile.Value, kind, name string) {
 	var names []string
 	for _, u := range c.set.Units {
 		if filepath.Ext(u.Name) == filepath.Ext(name) {
-			names = append(names, u.Name)
+			names = append(names, stem(u.Name))
 		}
 	}
-	if near, ok := nearest.Of(name, names); ok {
-		c.fail(v.Pos, "%s%s: no such unit: did you mean %s?", kind, name, near)
+	if near, ok := nearest.Of(stem(name), names); ok {
+		c.fail(v.Pos, "%s%s: no such unit: did you mean %s?", kind, name, near+filepath.Ext(name))
 		return
 	}
 	c.fail(v.Pos, "%s%s: no such unit; make %s beside this file, or correct %s", kind, name, name, v.Key)
@@ -281,8 +302,8 @@ func (c *conversion) links() []Link {
 			return links // each instance is enabled by a link to the file
 		}
 		target = strings.Replace(target, "@", "@"+v.Text, 1)
-		if strings.Contains(target, "/") {
-			c.warn(v.Pos, "DefaultInstance=%s is ignored: it has a slash", v.Text)
+		if !isUnitName(target) {
+			c.warn(v.Pos, "DefaultInstance=%s is ignored: %q is no name of a unit", short(v.Text), target)
 			return links
 		}
 	}
@@ -308,7 +329,7 @@ func (c *conversion) installNames(v unitfile.Value) []string {
 		if service, ok := c.serviceOf(name); ok {
 			name = service
 		}
-		if name = strings.ReplaceAll(name, "%%", "%"); strings.Contains(name, "/") || !strings.Contains(name, ".") {
+		if name = strings.ReplaceAll(name, "%%", "%"); !isUnitName(name) {
 			c.warn(v.Pos, "%s=%s is ignored: it is no name of a unit", v.Key, w)
 			continue
 		}
