@@ -41,7 +41,7 @@ func LoadDirs(host Host, dirs []string) (*Set, []Problem) {
 		}
 		for _, e := range entries {
 			kind := kinds[filepath.Ext(e.Name())]
-			if kind == nil || seen[e.Name()] || e.IsDir() {
+			if kind == nil || strings.HasPrefix(e.Name(), ".") || seen[e.Name()] || e.IsDir() {
 				continue
 			}
 			seen[e.Name()] = true

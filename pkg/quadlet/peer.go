@@ -16,7 +16,7 @@ import (
 // ListFile holds, in a directory of Quadlet files, the names of those that are pod's
 // although podman's generator reads them too, one a line: `pod quadlet install` put
 // them there.
-const ListFile = ".pod"
+const ListFile = ".pod.list"
 
 // maxList bounds what is read of a list.
 const maxList = 1 << 20
