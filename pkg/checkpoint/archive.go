@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"sync"
 
 	"go.podman.io/storage/pkg/archive"
 )
@@ -40,7 +41,9 @@ const (
 // ErrSeal means that an archive was not written with the key at hand.
 var ErrSeal = errors.New("its seal does not fit")
 
-var entryName = regexp.MustCompile(`^(pod\.json|rootfs-diff\.tar|(checkpoint|volumes)/[A-Za-z0-9][A-Za-z0-9_.@-]*)$`)
+var entryName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(pod\.json|rootfs-diff\.tar|(checkpoint|volumes)/[A-Za-z0-9][A-Za-z0-9_.@-]*)$`)
+})
 
 // Write writes the files of dir that belong into an archive. compress is zstd
 // (""), gzip or none.
@@ -94,7 +97,7 @@ func list(dir string) ([]string, error) {
 			return nil, err
 		}
 		for _, e := range entries {
-			if name := filepath.Join(sub, e.Name()); e.Type().IsRegular() && entryName.MatchString(name) {
+			if name := filepath.Join(sub, e.Name()); e.Type().IsRegular() && entryName().MatchString(name) {
 				names = append(names, name)
 			}
 		}
@@ -145,7 +148,7 @@ func Read(r io.Reader, key []byte, dir string) error {
 		if head.Name == seal {
 			return checkSeal(in, mac)
 		}
-		if head.Typeflag != tar.TypeReg || !entryName.MatchString(head.Name) {
+		if head.Typeflag != tar.TypeReg || !entryName().MatchString(head.Name) {
 			return fmt.Errorf("%q does not belong into the archive of a checkpoint", head.Name)
 		}
 		begin(mac, head.Name, head.Size)

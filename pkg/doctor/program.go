@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 func programChecks() []Check {
@@ -20,7 +21,7 @@ func programChecks() []Check {
 	}
 }
 
-var versionPattern = regexp.MustCompile(`\d+(\.[0-9A-Za-z~-]+)+|\d{4}_\d\d_\d\d[.0-9a-z]*`) //nolint:gochecknoglobals // compiled once, never written
+var versionPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\d+(\.[0-9A-Za-z~-]+)+|\d{4}_\d\d_\d\d[.0-9a-z]*`) }) //nolint:gochecknoglobals // compiled once, never written
 
 // program says where a program is and its version.
 func (h *Host) program(ctx context.Context, path string) Result {
@@ -39,7 +40,7 @@ func (h *Host) version(ctx context.Context, path string) string {
 		return ""
 	}
 	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
-	return versionPattern.FindString(line)
+	return versionPattern().FindString(line)
 }
 
 // helper finds a program in containers.conf's directories of helpers.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/docker/go-units"
 )
@@ -135,12 +136,12 @@ func cutDevice(s string) (device, number string, err error) {
 
 // cgroupFileRE is the name of a file of a controller: a slash would leave the
 // container's cgroup.
-var cgroupFileRE = regexp.MustCompile(`^[a-z0-9_]+(\.[a-zA-Z0-9_-]+)+$`)
+var cgroupFileRE = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9_]+(\.[a-zA-Z0-9_-]+)+$`) })
 
 // ParseCgroupConf reads FILE=VALUE.
 func ParseCgroupConf(s string) (file, value string, err error) {
 	file, value, ok := strings.Cut(s, "=")
-	if !ok || !cgroupFileRE.MatchString(file) || value == "" || strings.ContainsRune(value, 0) {
+	if !ok || !cgroupFileRE().MatchString(file) || value == "" || strings.ContainsRune(value, 0) {
 		return "", "", fmt.Errorf("invalid cgroup configuration %q: it must be FILE=VALUE, as memory.high=536870912", s)
 	}
 	return file, value, nil

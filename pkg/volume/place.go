@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,11 +16,11 @@ import (
 var ErrForeign = errors.New("the directory is there, and not pod's")
 
 // nameFormat is that of the field.
-var nameFormat = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+var nameFormat = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`) })
 
 // CheckName refuses what cannot be a volume's name.
 func CheckName(name string) error {
-	if !nameFormat.MatchString(name) {
+	if !nameFormat().MatchString(name) {
 		return fmt.Errorf("running volume create option: volume name %q: names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*: invalid argument", name)
 	}
 	if len(name) > 255 {

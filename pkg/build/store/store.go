@@ -465,17 +465,17 @@ func (s *Store) Image(id string) (*storage.Image, error) {
 }
 
 // passing is the name that buildah gives an image while it commits it.
-var passing = regexp.MustCompile(`(^|/)[0-9a-f]{64}-tmp(:latest)?$`)
+var passing = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(^|/)[0-9a-f]{64}-tmp(:latest)?$`) })
 
 // lasting leaves out the passing names of an image. Another stage or build that
 // finds the image in the cache just then would take such a name for the base's, and
 // write it into the history of what it makes. Who commits looks for the image by
 // that name, and is given it.
 func lasting(names []string) []string {
-	if !slices.ContainsFunc(names, passing.MatchString) {
+	if !slices.ContainsFunc(names, passing().MatchString) {
 		return names
 	}
-	return slices.DeleteFunc(slices.Clone(names), passing.MatchString)
+	return slices.DeleteFunc(slices.Clone(names), passing().MatchString)
 }
 
 // ImageBigData returns a manifest or configuration.
