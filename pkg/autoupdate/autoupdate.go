@@ -61,6 +61,8 @@ type Updater struct {
 	Warn func(line string)
 
 	journal journal
+	// refused are the images that were rolled back.
+	refused []item
 	looks   map[pullKey]looked
 	pulls   map[pullKey]pulled
 }
@@ -134,7 +136,7 @@ func (u *Updater) Run(ctx context.Context) ([]Report, []error) {
 			break
 		}
 	}
-	return reports, errs
+	return reports, append(errs, u.settleNames(context.WithoutCancel(ctx))...)
 }
 
 func (t *task) report() Report {

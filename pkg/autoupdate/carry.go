@@ -112,10 +112,32 @@ func (u *Updater) swap(ctx context.Context, e *entry, newer []*task) error {
 		if err := u.remake(ctx, newer[i]); err != nil {
 			return err
 		}
-	} else if err := u.restart(ctx, e.Unit, "update.restart"); err != nil {
+		return u.prove(ctx, e)
+	}
+	for i := range e.Items {
+		// Another container of that image may have gone back to the old one.
+		it := &e.Items[i]
+		if _, err := u.Images.Moved(ctx, it.Image, it.Old, it.New); err != nil {
+			return err
+		}
+	}
+	if err := u.restart(ctx, e.Unit, "update.restart"); err != nil {
 		return err
 	}
 	return u.prove(ctx, e)
+}
+
+// settleNames has the names of images that one container did not go well with lead
+// to the old ones: others that did well keep what they run until they are started
+// anew, and then all run what all are well with.
+func (u *Updater) settleNames(ctx context.Context) (errs []error) {
+	for i := range u.refused {
+		it := &u.refused[i]
+		if _, err := u.Images.Moved(ctx, it.Image, it.New, it.Old); err != nil {
+			errs = append(errs, fmt.Errorf("rolling back image for container %s: %w", it.Name, err))
+		}
+	}
+	return errs
 }
 
 // restart restarts a unit as the step that is called name.
@@ -233,6 +255,7 @@ func (u *Updater) undo(ctx context.Context, e *entry, cause error) (string, []er
 			return StatusFailed, []error{fmt.Errorf("rolling back image for container %s: %w", it.Name, err), cause}
 		}
 		u.Tagged(it.Old, it.Image)
+		u.refused = append(u.refused, *it)
 	}
 	if err := u.restore(ctx, e); err != nil {
 		return StatusFailed, append([]error{fmt.Errorf("updating %s: %w", e.what(), cause), fmt.Errorf("rolling back %s: %w", e.what(), err)}, u.end(ctx, e, nil)...)
