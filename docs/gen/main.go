@@ -30,6 +30,9 @@ func main() {
 	docs, scripts := os.Args[1], os.Args[2]
 	err := generate(app.Tree(), filepath.Join(docs, "reference"))
 	if err == nil {
+		err = quadletPage(filepath.Join(docs, "reference"))
+	}
+	if err == nil {
 		err = compatibility(app.Tree(), os.DirFS(scripts), filepath.Join(docs, "compatibility.md"))
 	}
 	fail(err)

@@ -35,7 +35,7 @@ func TestDistance(t *testing.T) {
 	tests := []struct {
 		a, b string
 		want int
-	}{{"", "", 0}, {"a", "", 1}, {"", "ab", 2}, {"keep", "keep", 0}, {"keep", "kep", 1}, {"keep", "kept", 2}, {"kitten", "sitting", 3}}
+	}{{"", "", 0}, {"a", "", 1}, {"", "ab", 2}, {"keep", "keep", 0}, {"keep", "kep", 1}, {"keep", "kept", 2}, {"kitten", "sitting", 3}, {"wbe", "web", 1}}
 	for _, tc := range tests {
 		if got := nearest.Distance(tc.a, tc.b); got != tc.want {
 			t.Errorf("Distance(%q, %q) = %d, want %d", tc.a, tc.b, got, tc.want)
