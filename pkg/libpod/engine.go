@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"go.podman.io/common/pkg/config"
 
@@ -67,6 +68,8 @@ type Options struct {
 	Transient bool
 	// NotifySocket is where systemd waits for a word (NOTIFY_SOCKET).
 	NotifySocket string
+	// Sockets are those of a socket unit, for containers that are asked for.
+	Sockets Sockets
 	// Unit is the systemd unit that this process is of (PODMAN_SYSTEMD_UNIT).
 	Unit string
 }
@@ -79,6 +82,11 @@ type Engine struct {
 
 	lost    sync.Once
 	lostErr error
+	// asked are the ids of the containers this process was asked to run, and speaker
+	// that of the first.
+	asked   sync.Map
+	speaker atomic.Pointer[string]
+
 	cgroups sync.Once
 	cgroup  cgroupPlan
 	bridges sync.Once

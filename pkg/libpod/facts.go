@@ -57,6 +57,7 @@ func (e *Engine) ociSpec(ctx context.Context, c *state.Container, l *launch) (*r
 	if l.notify {
 		spec.Process.Env = mergeEnv(spec.Process.Env, []string{"NOTIFY_SOCKET=/run/notify/notify.sock"})
 	}
+	spec.Process.Env = mergeEnv(spec.Process.Env, e.socketEnv(c))
 	return spec, e.addSeccomp(ctx, &c.Spec, spec, l.runtime)
 }
 

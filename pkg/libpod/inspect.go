@@ -55,8 +55,8 @@ type inspection struct {
 	stopTimeout uint
 	// conmonPIDFile has the pid of conmon.
 	conmonPIDFile string
-	hostname    string
-	static      string
+	hostname      string
+	static        string
 	// podCgroup is the parent of its cgroup, if that is its pod's.
 	podCgroup string
 	health    *health.Results

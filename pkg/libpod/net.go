@@ -113,6 +113,9 @@ func (e *Engine) finishNetwork(ctx context.Context, c *state.Container, l *launc
 		return err
 	}
 	l.net = nil
+	if err := e.placeHelper(ctx, c, result.Helper); err != nil {
+		return err
+	}
 	if result.Driver == network.Container {
 		e.inheritNetwork(ctx, c, result)
 	}

@@ -3,7 +3,6 @@ package libpod
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/rootless-pod/pod/internal/sdnotify"
 	"github.com/rootless-pod/pod/pkg/health"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 )
@@ -21,22 +21,43 @@ const (
 	notifyConmon    = "conmon"
 	notifyHealthy   = "healthy"
 	notifyIgnore    = "ignore"
+	notifyPod       = "pod" // no choice of the user's
 )
 
 // notifySocket is systemd's socket for a container; empty if nobody is to be told.
 func (e *Engine) notifySocket(c *state.Container) string {
-	if c.Spec.SDNotify == notifyIgnore {
+	if c.Spec.SDNotify == notifyIgnore || !e.speaks(c) {
 		return ""
 	}
 	return e.NotifySocket
 }
 
-// notifyMode is the mode with its default.
+// notifyMode is the mode with its default. The infra container of a pod has nothing
+// to say: whoever starts the pod does, when all is started (podReady).
 func notifyMode(c *state.Container) string {
-	if c.Spec.SDNotify == "" {
+	switch {
+	case c.Spec.IsInfra:
+		return notifyPod
+	case c.Spec.SDNotify == "":
 		return notifyContainer
 	}
 	return c.Spec.SDNotify
+}
+
+// podReady tells systemd that a pod has started.
+func (e *Engine) podReady(ctx context.Context, p *state.Pod) error {
+	if e.NotifySocket == "" || p.InfraID == "" {
+		return nil
+	}
+	c, err := e.state.Get(ctx, p.InfraID)
+	if isAbsent(err) {
+		return nil // the pod has ended already
+	}
+	if err != nil {
+		return err
+	}
+	e.notify(c, "READY=1")
+	return nil
 }
 
 // proxyNotify makes the directory in which conmon listens for the container's word,
@@ -101,12 +122,7 @@ func (e *Engine) notify(c *state.Container, message string) {
 	if socket == "" {
 		return
 	}
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
-	if err == nil {
-		_, err = conn.Write([]byte(message))
-		_ = conn.Close() // a datagram is sent or not
-	}
-	if err != nil && e.Warn != nil {
+	if err := sdnotify.Send(context.Background(), socket, message); err != nil && e.Warn != nil {
 		e.Warn("systemd was not told " + strings.ReplaceAll(message, "\n", " ") + ": " + err.Error())
 	}
 }

@@ -41,6 +41,9 @@ func (e *Engine) StartPod(ctx context.Context, nameOrID string) (*state.Pod, err
 		return p, err
 	}
 	e.podEvent(ctx, events.Start, p)
+	if err := e.podReady(ctx, p); err != nil {
+		return p, err
+	}
 	if started == 0 {
 		return p, nil // its first container is yet to come
 	}

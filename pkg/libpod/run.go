@@ -42,6 +42,7 @@ func (e *Engine) Run(ctx context.Context, spec *specgen.Container, img specgen.I
 	if err != nil {
 		return Outcome{}, err
 	}
+	e.asksFor(c)
 	out := Outcome{ID: c.ID}
 	if created != nil {
 		if err := created(c.ID); err != nil {
@@ -80,6 +81,7 @@ func (e *Engine) StartAttached(ctx context.Context, nameOrID string, a *AttachOp
 	if err != nil {
 		return Outcome{}, err
 	}
+	e.asksFor(c)
 	if err := e.startNeeded(ctx, c, map[string]bool{}); err != nil {
 		return Outcome{}, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-pod/pod/internal/process"
 	"github.com/rootless-pod/pod/internal/scope"
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
@@ -133,6 +134,28 @@ func (e *Engine) conmonPlace(c *state.Container) func(ctx context.Context, pid i
 func (e *Engine) staysInUnit(c *state.Container) bool {
 	wanted := c.Spec.Resources.Cgroups == "no-conmon" || e.notifySocket(c) != ""
 	return wanted && e.Session.Rootless && e.inUserManager(e.cgroupPlan().own)
+}
+
+// placeHelper moves the program behind a container's network to where its conmon is.
+// The manager kills what is left of a unit that ends, and a container that does not
+// end with it would lose its network. A login session is left as it is: from there
+// only the system's manager could move a process, which takes milliseconds.
+func (e *Engine) placeHelper(ctx context.Context, c *state.Container, helper process.ID) error {
+	own := e.cgroupPlan().own
+	if !e.Session.Rootless || helper.PID == 0 || e.conmonPlace(c) == nil || c.Spec.Resources.Cgroups == cgroupsSplit || !e.inUserManager(own) {
+		return nil
+	}
+	home := e.shared(c)
+	if home == "" {
+		home = e.scopeCgroup(c.ID, e.scopeSlice(c))
+		if inPodCgroup(c) {
+			home = e.scopeCgroup(c.Spec.Pod, e.scopeSlice(c))
+		}
+	}
+	if strings.HasPrefix(processCgroup(helper.PID), home+"/") {
+		return nil
+	}
+	return step.Do(ctx, "network.place", func() error { return e.supervise(ctx, home, helper.PID) })
 }
 
 // execPlace returns what puts the conmon of an exec session beside that of the

@@ -16,6 +16,7 @@ import (
 
 	"github.com/rootless-pod/pod/internal/process"
 	"github.com/rootless-pod/pod/internal/reserve"
+	"github.com/rootless-pod/pod/internal/sdnotify"
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/network"
@@ -58,6 +59,7 @@ func (e *Engine) Start(ctx context.Context, nameOrID string) (*state.Container, 
 	if err != nil {
 		return nil, err
 	}
+	e.asksFor(c)
 	if err := e.startNeeded(ctx, c, map[string]bool{}); err != nil {
 		return nil, err
 	}
@@ -144,6 +146,8 @@ type rootMaker func(ctx context.Context) error
 // makeRoot it completes the container first, while conmon and the network start.
 func (e *Engine) prepare(ctx context.Context, c *state.Container, makeRoot rootMaker) (*launch, error) {
 	l := &launch{}
+	// Copies of layers for other ids may take minutes.
+	defer sdnotify.Extend(ctx, e.notifySocket(c))()
 	err := e.prepareLaunch(ctx, c, makeRoot, l)
 	return l, err
 }
@@ -208,11 +212,15 @@ func (e *Engine) spawn(ctx context.Context, c *state.Container, l *launch) error
 	if err != nil {
 		return err
 	}
+	fds, err := e.inherited(c)
+	if err != nil {
+		return err
+	}
 	l.bundle, l.created = make(chan error, 1), make(chan creation, 1)
 	opts := ociruntime.CreateOptions{
 		ID: c.ID, Name: c.Name, RunDir: l.dir, Terminal: c.Spec.Process.Terminal, Stdin: c.Spec.Process.Stdin,
 		Log: log, ExitCommand: e.exitCommand(c.ID), PIDFile: c.Spec.PIDFile, ConmonPIDFile: e.MonitorPIDFile(c),
-		Timeout: c.Spec.Process.Timeout, NotifySocket: notify, PreserveFDs: c.Spec.Process.PreserveFDs, Restore: l.restore,
+		Timeout: c.Spec.Process.Timeout, NotifySocket: notify, PreserveFDs: fds, Restore: l.restore,
 		Stdio: e.streamsOf(c), NoNewKeyring: !e.newKeyring(), Adopted: e.notifySocket(c) != "",
 		Place: func(ctx context.Context, pid int) error {
 			if place != nil {

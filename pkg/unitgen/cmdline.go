@@ -30,7 +30,9 @@ func (o *option) is(names ...string) bool {
 }
 
 // off says whether a switch was turned off.
-func (o *option) off() bool { return o.has && slices.Contains([]string{"false", "0", "f", "F", "FALSE", "False"}, o.value) }
+func (o *option) off() bool {
+	return o.has && slices.Contains([]string{"false", "0", "f", "F", "FALSE", "False"}, o.value)
+}
 
 // cmdline is a recorded command line in its parts.
 type cmdline struct {

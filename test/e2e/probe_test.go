@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -15,10 +17,15 @@ const probeVerb = "probe"
 // probe runs one of
 //
 //	probe serve PORT...   answer each TCP client and each datagram with its sender; PORT 0 is printed
+//	probe sockets [IDLE]   answer clients of the sockets that systemd opened (sd_listen_fds(3)), until none
+//	                       has come for IDLE
 //	probe ask tcp|udp ADDRESS:PORT   print the answer
 //
 // and says whether it was asked to.
 func probe(args []string) (bool, error) {
+	if len(args) > 2 && args[1] == probeVerb && args[2] == "sockets" {
+		return true, probeSockets(args[3:])
+	}
 	if len(args) < 4 || args[1] != probeVerb {
 		return false, nil
 	}
@@ -49,6 +56,51 @@ func probeServe(ports []string) error {
 		go func() { done <- greetDatagrams(u, port) }()
 	}
 	return <-done
+}
+
+// probeSockets answers with the name of the socket.
+func probeSockets(idle []string) error {
+	count, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
+	if err != nil || os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		return fmt.Errorf("probe: no sockets: LISTEN_FDS=%q LISTEN_PID=%q", os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_PID"))
+	}
+	limit := 24 * time.Hour
+	if len(idle) > 0 {
+		if limit, err = time.ParseDuration(idle[0]); err != nil {
+			return err
+		}
+	}
+	quiet := time.NewTimer(limit)
+	done := make(chan error, count)
+	names := strings.Split(os.Getenv("LISTEN_FDNAMES"), ":")
+	for i := range count {
+		l, err := net.FileListener(os.NewFile(uintptr(3+i), "socket"))
+		if err != nil {
+			return err
+		}
+		name := ""
+		if i < len(names) {
+			name = names[i]
+		}
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					done <- err
+					return
+				}
+				quiet.Reset(limit)
+				_, _ = fmt.Fprintf(c, "socket %s\n", name)
+				_ = c.Close()
+			}
+		}()
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-quiet.C:
+		return nil
+	}
 }
 
 func greetStreams(l net.Listener, port string) error {

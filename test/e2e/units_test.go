@@ -18,9 +18,25 @@ func unitExts() []string {
 	return []string{".container", ".pod", ".network", ".volume", ".image", ".build", ".artifact", ".kube"}
 }
 
+// plainExts are those of units that systemd reads itself.
+func plainExts() []string {
+	return []string{".service", ".socket", ".timer", ".target", ".slice", ".path"}
+}
+
+// services are the names of the services that Quadlet files become.
+func services(file string) []string {
+	ext := filepath.Ext(file)
+	base := strings.TrimSuffix(file, ext)
+	if ext == ".container" || ext == ".kube" {
+		return []string{base + ".service"}
+	}
+	return []string{base + "-" + ext[1:] + ".service"}
+}
+
 // units DIR gives the Quadlet files and drop-ins of DIR to the user's manager, and has
 // it load them. All scripts share that manager, so $U is put before the files' names,
-// also where the files name each other. The services use the script's home and store,
+// also where the files name each other. Units that systemd reads itself (sockets) may
+// be among them. The services use the script's home and store,
 // and do not wait for the network. Called again, it replaces what it gave before.
 func units(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
@@ -29,15 +45,20 @@ func units(ts *testscript.TestScript, neg bool, args []string) {
 	box := boxOf(ts)
 	prefix := strings.ReplaceAll(filepath.Base(box.base), ".", "") + "-"
 	dir := filepath.Join(ts.Getenv("XDG_RUNTIME_DIR"), "containers", "systemd", strings.TrimSuffix(prefix, "-"))
+	plain := filepath.Join(ts.Getenv("XDG_RUNTIME_DIR"), "systemd", "user")
 	ts.Check(os.RemoveAll(dir))
-	ts.Check(copyUnits(ts.MkAbs(args[0]), dir, prefix))
+	ts.Check(dropPlain(plain, prefix))
+	ts.Check(copyUnits(ts.MkAbs(args[0]), dir, plain, prefix))
+	ts.Check(os.MkdirAll(filepath.Join(plain, prefix+".service.d"), 0o700))
+	_, env, _ := strings.Cut(ownStore(ts), "false\n")
+	ts.Check(os.WriteFile(filepath.Join(plain, prefix+".service.d", "e2e.conf"), []byte(env), 0o600))
 	for _, ext := range unitExts() {
 		ts.Check(os.MkdirAll(filepath.Join(dir, prefix+ext+".d"), 0o700))
 		ts.Check(os.WriteFile(filepath.Join(dir, prefix+ext+".d", "e2e.conf"), []byte(ownStore(ts)), 0o600))
 	}
 	if ts.Getenv("U") == "" {
 		ts.Setenv("U", prefix)
-		ts.Defer(func() { box.dropUnits(prefix, dir) })
+		ts.Defer(func() { box.dropUnits(prefix, dir, plain) })
 	}
 	ts.Check(ts.Exec("systemctl", "--user", "daemon-reload"))
 }
@@ -45,18 +66,24 @@ func units(ts *testscript.TestScript, neg bool, args []string) {
 // ownStore is the drop-in by which services use the script's store.
 func ownStore(ts *testscript.TestScript) string {
 	text := "[Quadlet]\nDefaultDependencies=false\n[Service]\n"
-	for _, name := range []string{"HOME", "CONTAINERS_STORAGE_CONF", "REGISTRY_AUTH_FILE", "POD_TIMERS"} {
+	for _, name := range []string{"HOME", "CONTAINERS_STORAGE_CONF", "REGISTRY_AUTH_FILE", "POD_TIMERS", "PROBE"} {
 		text += fmt.Sprintf("Environment=\"%s=%s\"\n", name, ts.Getenv(name))
 	}
 	return text
 }
 
 // copyUnits copies files with the prefix before the names of all of them.
-func copyUnits(from, to, prefix string) error {
+func copyUnits(from, to, plain, prefix string) error {
 	var names []string
 	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && slices.Contains(unitExts(), filepath.Ext(path)) {
 			// An instance and what it becomes are named after the template too.
+			names = append(names, regexp.QuoteMeta(d.Name()))
+			for _, service := range services(d.Name()) {
+				names = append(names, regexp.QuoteMeta(service))
+			}
+		}
+		if err == nil && !d.IsDir() && slices.Contains(plainExts(), filepath.Ext(path)) {
 			names = append(names, regexp.QuoteMeta(d.Name()))
 		}
 		return err
@@ -82,6 +109,9 @@ func copyUnits(from, to, prefix string) error {
 			first = prefix + first
 		}
 		target := filepath.Join(to, first, rest)
+		if slices.Contains(plainExts(), filepath.Ext(path)) {
+			target = filepath.Join(plain, prefix+rel)
+		}
 		if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
 			return err
 		}
@@ -101,12 +131,12 @@ func copyUnits(from, to, prefix string) error {
 }
 
 // dropUnits ends what runs of the script's units, and takes them from the manager.
-func (b *sandbox) dropUnits(prefix, dir string) {
+func (b *sandbox) dropUnits(prefix, dir, plain string) {
 	for _, args := range [][]string{
 		{"stop", "--", prefix + "*"}, {"reset-failed", "--", prefix + "*"}, nil, {"daemon-reload"},
 	} {
 		if args == nil {
-			if err := os.RemoveAll(dir); err != nil {
+			if err := errors.Join(os.RemoveAll(dir), dropPlain(plain, prefix)); err != nil {
 				b.t.Error(err)
 			}
 			continue
@@ -115,4 +145,13 @@ func (b *sandbox) dropUnits(prefix, dir string) {
 			b.t.Error(err)
 		}
 	}
+}
+
+// dropPlain removes the script's units that systemd reads itself.
+func dropPlain(plain, prefix string) error {
+	paths, err := filepath.Glob(filepath.Join(plain, prefix+"*"))
+	for _, path := range paths {
+		err = errors.Join(err, os.RemoveAll(path))
+	}
+	return err
 }

@@ -80,6 +80,7 @@ func Main(entry rootless.Entry, args []string, start time.Time) int {
 	calmCollector()
 	a := cli.New(entry, args, start)
 	root := newRoot(a)
+	a.Tree = func(args []string) *cobra.Command { return newRoot(cli.New(rootless.Entry{}, args, a.Start)) }
 	root.SetArgs(args[1:])
 	var recorder *step.Recorder
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/spf13/cobra"
 	"go.podman.io/common/pkg/config"
 	"golang.org/x/term"
 
@@ -44,6 +45,10 @@ type App struct {
 	// Freeing: the command gives room on the disk back. If it finds the disk full
 	// it may have the reserve.
 	Freeing bool
+
+	// Tree makes the commands that another command line names, with flags that set
+	// nothing of this one's.
+	Tree func(args []string) *cobra.Command
 
 	wanted  []string // commands that the command line names
 	lent    atomic.Bool
@@ -272,7 +277,7 @@ func (a *App) Engine(ctx context.Context) (*libpod.Engine, error) {
 			Events:  log, Self: self, Warn: func(s string) { a.Warn("%s", s) }, Tell: a.Tell,
 			Stdio:   [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
 			Runtime: a.Global.Runtime, RuntimeFlags: a.Global.RuntimeFlags, Conmon: a.Global.Conmon,
-			CgroupManager: a.Global.CgroupManager, VolumePath: a.Global.VolumePath, NotifySocket: os.Getenv("NOTIFY_SOCKET"), Unit: os.Getenv(policy.UnitName),
+			CgroupManager: a.Global.CgroupManager, VolumePath: a.Global.VolumePath, NotifySocket: os.Getenv("NOTIFY_SOCKET"), Sockets: libpod.SocketsOf(os.Getpid(), os.Getenv), Unit: os.Getenv(policy.UnitName),
 			CDISpecDirs:      given(a.Global.CDISpecDirs, conf.Engine.CdiSpecDirs.Get()),
 			HooksDirs:        given(a.Global.HooksDirs, conf.Engine.HooksDir.Get()),
 			NetworkConfigDir: Absolute(a.Global.NetworkConfigDir),

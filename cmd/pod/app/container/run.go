@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +15,7 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
 	"github.com/rootless-pod/pod/cmd/pod/app/view"
+	"github.com/rootless-pod/pod/internal/sdnotify"
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/image"
 	"github.com/rootless-pod/pod/pkg/libpod"
@@ -56,9 +56,6 @@ func runRun(ctx context.Context, a *cli.App, opts *runOptions, args []string) er
 	}
 	e, img, err := describe(ctx, a, spec, create, args)
 	if err != nil {
-		return err
-	}
-	if err := activation(spec); err != nil { // after the flags have filled the environment
 		return err
 	}
 	if err := checkPassthrough(a, spec); err != nil {
@@ -149,6 +146,7 @@ func describe(ctx context.Context, a *cli.App, spec *specgen.Container, create *
 	}
 	pulled := false
 	if spec.Rootfs == "" {
+		defer sdnotify.Extend(ctx, os.Getenv("NOTIFY_SOCKET"))() // a pull may take longer than a unit's start
 		images, err := a.Images(ctx)
 		if err == nil {
 			err = step.Do(ctx, "image.ensure", func() error {
@@ -190,28 +188,6 @@ func pullOptions(a *cli.App, c *flag.CreateOptions) (image.PullOptions, error) {
 		p.Progress = a.Err
 	}
 	return p, nil
-}
-
-// activation passes on the sockets that systemd gave us (sd_listen_fds(3)).
-func activation(spec *specgen.Container) error {
-	if pid, err := strconv.Atoi(os.Getenv("LISTEN_PID")); err != nil || pid != os.Getpid() {
-		return nil //nolint:nilerr // not for us
-	}
-	count, err := strconv.ParseUint(os.Getenv("LISTEN_FDS"), 10, 16)
-	if err != nil || count == 0 {
-		return nil //nolint:nilerr // none
-	}
-	if len(spec.Process.PreserveFDs) > 0 {
-		return errors.New("--preserve-fds cannot be used with the sockets of systemd (LISTEN_FDS), which come first")
-	}
-	for i := range count {
-		spec.Process.PreserveFDs = append(spec.Process.PreserveFDs, uint(3+i))
-	}
-	spec.Process.Env = append(spec.Process.Env, "LISTEN_PID=1", "LISTEN_FDS="+strconv.FormatUint(count, 10))
-	if names := os.Getenv("LISTEN_FDNAMES"); names != "" {
-		spec.Process.Env = append(spec.Process.Env, "LISTEN_FDNAMES="+names)
-	}
-	return nil
 }
 
 // chooseStreams says which of the caller's streams the container gets.

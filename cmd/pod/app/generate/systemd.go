@@ -88,7 +88,7 @@ func runSystemd(cmd *cobra.Command, a *cli.App, opts *systemdOptions, name strin
 	if err != nil {
 		return err
 	}
-	units, err := units(ctx, a, e, cmd.Root(), opts, name)
+	units, err := units(ctx, a, e, opts, name)
 	if err != nil {
 		return err
 	}
@@ -96,8 +96,8 @@ func runSystemd(cmd *cobra.Command, a *cli.App, opts *systemdOptions, name strin
 }
 
 // units finds the container, or else the pod.
-func units(ctx context.Context, a *cli.App, e *libpod.Engine, root *cobra.Command, opts *systemdOptions, name string) ([]unitgen.Unit, error) {
-	host, err := unitHost(e, root)
+func units(ctx context.Context, a *cli.App, e *libpod.Engine, opts *systemdOptions, name string) ([]unitgen.Unit, error) {
+	host, err := unitHost(a, e)
 	if err != nil {
 		return nil, err
 	}
@@ -156,10 +156,10 @@ func unitContainer(ctx context.Context, a *cli.App, e *libpod.Engine, c *state.C
 	}, err
 }
 
-func unitHost(e *libpod.Engine, root *cobra.Command) (*unitgen.Host, error) {
+func unitHost(a *cli.App, e *libpod.Engine) (*unitgen.Host, error) {
 	h := &unitgen.Host{
 		Program: e.Self, RunRoot: e.RunRoot, Network: "network-online.target", Version: version.Version, Now: time.Now(),
-		Environ: os.LookupEnv, All: os.Environ(), Flags: commandFlags{root},
+		Environ: os.LookupEnv, All: os.Environ(), Flags: commandFlags{a.Tree, map[string]*cobra.Command{}},
 	}
 	if e.Session.Rootless {
 		h.Network = "pod-user-wait-network-online.service"
@@ -226,20 +226,35 @@ func replaceFile(path string, data []byte, mode os.FileMode) (err error) {
 	return nil
 }
 
-// commandFlags tells unitgen of the options of the command tree.
-type commandFlags struct{ root *cobra.Command }
+// commandFlags tells unitgen of the options of commands; made are those that it was
+// asked for.
+type commandFlags struct {
+	tree func(args []string) *cobra.Command
+	made map[string]*cobra.Command
+}
 
-func (f commandFlags) find(command []string) *cobra.Command {
-	cmd, _, err := f.root.Find(command)
-	if err != nil {
-		return f.root
+// find makes the command of these words; pod itself has none.
+func (f commandFlags) find(words []string) *cobra.Command {
+	key := strings.Join(words, " ")
+	if cmd, ok := f.made[key]; ok {
+		return cmd
 	}
+	args := words
+	if len(args) == 0 {
+		args = []string{"version"} // any one, which saves the others
+	}
+	root := f.tree(append([]string{"pod"}, args...))
+	cmd, _, err := root.Find(words)
+	if err != nil {
+		cmd = root
+	}
+	f.made[key] = cmd
 	return cmd
 }
 
-func (f commandFlags) lookup(command []string, get func(*pflag.FlagSet) *pflag.Flag) *pflag.Flag {
-	cmd := f.find(command)
-	for _, fs := range []*pflag.FlagSet{cmd.Flags(), cmd.PersistentFlags(), f.root.PersistentFlags()} {
+func (f commandFlags) lookup(words []string, get func(*pflag.FlagSet) *pflag.Flag) *pflag.Flag {
+	cmd := f.find(words)
+	for _, fs := range []*pflag.FlagSet{cmd.Flags(), cmd.Root().PersistentFlags()} {
 		if flag := get(fs); flag != nil {
 			return flag
 		}
@@ -247,15 +262,15 @@ func (f commandFlags) lookup(command []string, get func(*pflag.FlagSet) *pflag.F
 	return nil
 }
 
-// Long implements unitgen.Flags. normalised names (--net) are those of the command.
-func (f commandFlags) Long(command []string, name string) (takes, known bool) {
-	flag := f.lookup(command, func(fs *pflag.FlagSet) *pflag.Flag { return fs.Lookup(name) })
+// Long implements unitgen.Flags.
+func (f commandFlags) Long(words []string, name string) (takes, known bool) {
+	flag := f.lookup(words, func(fs *pflag.FlagSet) *pflag.Flag { return fs.Lookup(name) })
 	return flag != nil && flag.NoOptDefVal == "", flag != nil
 }
 
 // Short implements unitgen.Flags.
-func (f commandFlags) Short(command []string, letter byte) string {
-	flag := f.lookup(command, func(fs *pflag.FlagSet) *pflag.Flag { return fs.ShorthandLookup(string(letter)) })
+func (f commandFlags) Short(words []string, letter byte) string {
+	flag := f.lookup(words, func(fs *pflag.FlagSet) *pflag.Flag { return fs.ShorthandLookup(string(letter)) })
 	if flag == nil {
 		return ""
 	}
