@@ -56,13 +56,17 @@ func states(body []any) map[string]State {
 	}
 	rows, _ := body[0].([][]any)
 	for _, row := range rows {
-		var text [5]string
-		for i := range min(len(row), len(text)) {
-			text[i], _ = row[i].(string)
-		}
-		found[text[0]] = State{Load: text[2], Active: text[3], Sub: text[4]}
+		found[column(row, 0)] = State{Load: column(row, 2), Active: column(row, 3), Sub: column(row, 4)}
 	}
 	return found
+}
+
+func column(row []any, i int) string {
+	if i >= len(row) {
+		return ""
+	}
+	text, _ := row[i].(string)
+	return text
 }
 
 // StopSlow stops a unit, and returns when it has stopped, as long as that takes. ErrGone

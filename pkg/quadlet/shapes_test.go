@@ -113,7 +113,7 @@ func defaults(ext string) []string {
 	service := map[string][]string{
 		".container": {
 			"Environment=PODMAN_SYSTEMD_UNIT=%n", "KillMode=mixed", "Delegate=yes", "Type=notify", "NotifyAccess=all",
-			"ExecStop=" + command("pod rm -v -f -i systemd-%N"), "ExecStopPost=" + command("-pod rm -v -f -i systemd-%N"),
+			"ExecStop=" + commandLine("pod rm -v -f -i systemd-%N"), "ExecStopPost=" + commandLine("-pod rm -v -f -i systemd-%N"),
 		},
 		".pod":   {"Environment=PODMAN_SYSTEMD_UNIT=%n", "Type=forking", "PIDFile=%t/%N.pid", "Restart=on-failure"},
 		".build": {"Type=oneshot"},
@@ -160,7 +160,7 @@ func lines(t *testing.T, name, text string) []string {
 			case v.Key == "SourcePath":
 				continue
 			case strings.HasPrefix(v.Key, "Exec"):
-				all = append(all, "["+section+"] "+v.Key+"="+command(v.Text))
+				all = append(all, "["+section+"] "+v.Key+"="+commandLine(v.Text))
 			default:
 				all = append(all, "["+section+"] "+v.Key+"="+v.Text)
 			}
@@ -169,9 +169,9 @@ func lines(t *testing.T, name, text string) []string {
 	return all
 }
 
-// command is a command line whose options are sorted, since their order means nothing:
+// commandLine is a command line whose options are sorted, since their order means nothing:
 // between other words, and up to the image of run, behind which all is the container's.
-func command(text string) string {
+func commandLine(text string) string {
 	words, _ := unitfile.Words(text, unitfile.Unescape)
 	program, isPod := strings.CutSuffix(words[0], "/usr/bin/pod")
 	if isPod {

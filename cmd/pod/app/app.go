@@ -32,6 +32,7 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app/manifest"
 	"github.com/rootless-pod/pod/cmd/pod/app/network"
 	"github.com/rootless-pod/pod/cmd/pod/app/pod"
+	"github.com/rootless-pod/pod/cmd/pod/app/quadlet"
 	"github.com/rootless-pod/pod/cmd/pod/app/registry"
 	"github.com/rootless-pod/pod/cmd/pod/app/secret"
 	"github.com/rootless-pod/pod/cmd/pod/app/system"
@@ -145,7 +146,7 @@ func calmCollector() {
 // hostView says whether the command runs outside the user's namespaces.
 func hostView(cmd *cobra.Command) bool {
 	for c := cmd; c != nil; c = c.Parent() {
-		if boot.HostView(c) || image.HostView(c) || c.Name() == "completion" || c.Name() == "help" || c.Name() == "doctor" || c.Name() == "trust" || c.Name() == "sign" || strings.HasPrefix(c.Name(), "__complete") {
+		if boot.HostView(c) || image.HostView(c) || quadlet.HostView(c) || c.Name() == "completion" || c.Name() == "help" || c.Name() == "doctor" || c.Name() == "trust" || c.Name() == "sign" || strings.HasPrefix(c.Name(), "__complete") {
 			return true
 		}
 	}
@@ -235,7 +236,7 @@ func bareRoot(a *cli.App) *cobra.Command {
 func grow(a *cli.App, root *cobra.Command) {
 	for _, commands := range []func(*cli.App) (*cobra.Command, []*cobra.Command){
 		artifact.Commands, autoupdate.Commands, boot.Commands, build.Commands, container.Commands, generate.Commands, healthcheck.Commands, image.Commands,
-		manifest.Commands, network.Commands, pod.Commands, registry.Commands, secret.Commands, system.Commands, volume.Commands,
+		manifest.Commands, network.Commands, pod.Commands, quadlet.Commands, registry.Commands, secret.Commands, system.Commands, volume.Commands,
 	} {
 		group, aliases := commands(a)
 		if group != nil {
