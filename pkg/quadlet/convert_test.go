@@ -1,6 +1,7 @@
 package quadlet_test
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -18,64 +19,102 @@ func TestCommands(t *testing.T) {
 		more       map[string]string
 		key, want  string
 	}{
-		{"x.container", "[Container]\nImage=localhost/i\nExec=sh -c 'echo \"a b\" $HOME' \\\n # why\n \"x\\ty\" ;\n", nil,
-			"ExecStart", run + `--cgroups=split --sdnotify=conmon -d localhost/i sh -c "echo \"a b\" $HOME" "x\ty" ";"`},
-		{"x.container", "[Container]\nImage=localhost/i\nEnvironment=B=1 \"A=x y\" B=2\nLabel=l=1\nAutoUpdate=registry\nGlobalArgs=--log-level debug\nContainersConfModule=/m\nPodmanArgs=--tty \"a b\"\n", nil,
-			"ExecStart", program + ` --module=/m --log-level debug run --name systemd-%N --replace --rm --cgroups=split --sdnotify=conmon -d --label io.containers.autoupdate=registry --env "A=x y" --env B=2 --label l=1 --tty "a b" localhost/i`},
-		{"x.container", "[Container]\nImage=localhost/i\n[Service]\nType=oneshot\n", nil,
-			"ExecStart", run + "--cgroups=split localhost/i"},
-		{"x.container", "[Container]\nImage=localhost/i\nNotify=yes\nRunInit=off\nCgroupsMode=no-conmon\n", nil,
-			"ExecStart", run + "--cgroups no-conmon --init=false --sdnotify=container -d localhost/i"},
-		{"x.container", "[Container]\nRootfs=/srv/r\nUser=1\nGroup=2\nHostName=\"h\"\nEntrypoint=[\"a\",\"b c\"]\n", nil,
-			"ExecStart", run + `--cgroups=split --entrypoint "[\"a\",\"b c\"]" --hostname h --sdnotify=conmon -d --user 1:2 --rootfs /srv/r`},
-		{"x.container", "[Container]\nImage=localhost/i\nDropCapability=ALL\nAddCapability=NET_RAW CHOWN\nNoNewPrivileges=true\nSecurityLabelDisable=yes\nSeccompProfile=/s.json\nMask=/a:/b \"/c d\"\n", nil,
-			"ExecStart", run + `--cgroups=split --sdnotify=conmon -d --security-opt=no-new-privileges --security-opt label=disable --security-opt seccomp=/s.json --cap-drop all --cap-add net_raw --cap-add chown --security-opt mask=/a:/b --security-opt "mask=/c d" localhost/i`},
-		{"x.container", "[Container]\nImage=localhost/i\nRemapUsers=auto\nRemapUid=0:1:5 1:2:3\nRemapGid=0:1:5\nRemapUidSize=9\n", nil,
-			"ExecStart", run + "--cgroups=split --sdnotify=conmon -d --userns auto:uidmapping=0:1:5,uidmapping=1:2:3,gidmapping=0:1:5,size=9 localhost/i"},
-		{"x.container", "[Container]\nImage=localhost/i\nRemapUsers=keep-id\nRemapUid=5\n", nil,
-			"ExecStart", run + "--cgroups=split --sdnotify=conmon -d --userns keep-id:uid=5 localhost/i"},
-		{"x.container", "[Container]\nImage=localhost/i\nVolatileTmp=yes\nTmpfs=/run\nAddDevice=-/dev/none:/dev/x -/dev/null\nEnvironmentFile=e.env %h/f\n", nil,
-			"ExecStart", run + "--cgroups=split --tmpfs /run --sdnotify=conmon -d --device /dev/null --tmpfs /tmp:rw,size=512M,mode=1777 --env-file SRC/e.env --env-file %h/f localhost/i"},
-		{"x.container", "[Container]\nImage=localhost/i\nReloadCmd=sh -c 'kill -HUP 1'\n", nil,
-			"ExecReload", program + ` exec systemd-%N sh -c "kill -HUP 1"`},
+		{
+			"x.container", "[Container]\nImage=localhost/i\nExec=sh -c 'echo \"a b\" $HOME' \\\n # why\n \"x\\ty\" ;\n", nil,
+			"ExecStart", run + `--cgroups=split --sdnotify=conmon -d localhost/i sh -c "echo \"a b\" $HOME" "x\ty" ";"`,
+		},
+		{
+			"x.container", "[Container]\nImage=localhost/i\nEnvironment=B=1 \"A=x y\" B=2\nLabel=l=1\nAutoUpdate=registry\nGlobalArgs=--log-level debug\nContainersConfModule=/m\nPodmanArgs=--tty \"a b\"\n", nil,
+			"ExecStart", program + ` --module=/m --log-level debug run --name systemd-%N --replace --rm --cgroups=split --sdnotify=conmon -d --label io.containers.autoupdate=registry --env "A=x y" --env B=2 --label l=1 --tty "a b" localhost/i`,
+		},
+		{
+			"x.container", "[Container]\nImage=localhost/i\n[Service]\nType=oneshot\n", nil,
+			"ExecStart", run + "--cgroups=split localhost/i",
+		},
+		{
+			"x.container", "[Container]\nImage=localhost/i\nNotify=yes\nRunInit=off\nCgroupsMode=no-conmon\n", nil,
+			"ExecStart", run + "--cgroups no-conmon --init=false --sdnotify=container -d localhost/i",
+		},
+		{
+			"x.container", "[Container]\nRootfs=/srv/r\nUser=1\nGroup=2\nHostName=\"h\"\nEntrypoint=[\"a\",\"b c\"]\n", nil,
+			"ExecStart", run + `--cgroups=split --entrypoint "[\"a\",\"b c\"]" --hostname h --sdnotify=conmon -d --user 1:2 --rootfs /srv/r`,
+		},
+		{
+			"x.container", "[Container]\nImage=localhost/i\nDropCapability=ALL\nAddCapability=NET_RAW CHOWN\nNoNewPrivileges=true\nSecurityLabelDisable=yes\nSeccompProfile=/s.json\nMask=/a:/b \"/c d\"\n", nil,
+			"ExecStart", run + `--cgroups=split --sdnotify=conmon -d --security-opt=no-new-privileges --security-opt label=disable --security-opt seccomp=/s.json --cap-drop all --cap-add net_raw --cap-add chown --security-opt mask=/a:/b --security-opt "mask=/c d" localhost/i`,
+		},
+		{
+			"x.container", "[Container]\nImage=localhost/i\nRemapUsers=auto\nRemapUid=0:1:5 1:2:3\nRemapGid=0:1:5\nRemapUidSize=9\n", nil,
+			"ExecStart", run + "--cgroups=split --sdnotify=conmon -d --userns auto:uidmapping=0:1:5,uidmapping=1:2:3,gidmapping=0:1:5,size=9 localhost/i",
+		},
+		{
+			"x.container", "[Container]\nImage=localhost/i\nRemapUsers=keep-id\nRemapUid=5\n", nil,
+			"ExecStart", run + "--cgroups=split --sdnotify=conmon -d --userns keep-id:uid=5 localhost/i",
+		},
+		{
+			"x.container", "[Container]\nImage=localhost/i\nVolatileTmp=yes\nTmpfs=/run\nAddDevice=-/dev/none:/dev/x -/dev/null\nEnvironmentFile=e.env %h/f\n", nil,
+			"ExecStart", run + "--cgroups=split --tmpfs /run --sdnotify=conmon -d --device /dev/null --tmpfs /tmp:rw,size=512M,mode=1777 --env-file SRC/e.env --env-file %h/f localhost/i",
+		},
+		{
+			"x.container", "[Container]\nImage=localhost/i\nReloadCmd=sh -c 'kill -HUP 1'\n", nil,
+			"ExecReload", program + ` exec systemd-%N sh -c "kill -HUP 1"`,
+		},
 		{"x.container", "[Container]\nImage=localhost/i\nReloadSignal=HUP\nContainerName=web\n", nil, "ExecReload", program + " kill --signal HUP web"},
 		{"x.container", "[Container]\nImage=localhost/i\nContainerName=web\n", nil, "ExecStopPost", "-" + program + " rm -v -f -i web"},
-		{"x@.container", "[Container]\nImage=localhost/i:%i\n", nil,
-			"ExecStart", program + " run --name systemd-%p_%i --replace --rm --cgroups=split --sdnotify=conmon -d localhost/i:%i"},
-		{"x.container", "[Container]\nImage=b.build\nNetwork=n.network:ip=10.0.0.5\nNetwork=y.container\nNetwork=host\nVolume=v.volume:/v:Z\nVolume=./rel:/r\nVolume=/anon\nVolume=/a b:/c\nMount=src=v.volume,type=volume,dst=/d,\"opt=a,b\" type=tmpfs,dst=/t type=image,source=i.image,dst=/i\n",
+		{
+			"x@.container", "[Container]\nImage=localhost/i:%i\n", nil,
+			"ExecStart", program + " run --name systemd-%p_%i --replace --rm --cgroups=split --sdnotify=conmon -d localhost/i:%i",
+		},
+		{
+			"x.container", "[Container]\nImage=b.build\nNetwork=n.network:ip=10.0.0.5\nNetwork=y.container\nNetwork=host\nVolume=v.volume:/v:Z\nVolume=./rel:/r\nVolume=/anon\nVolume=/a b:/c\nMount=src=v.volume,type=volume,dst=/d,\"opt=a,b\" type=tmpfs,dst=/t type=image,source=i.image,dst=/i\n",
 			map[string]string{
 				"b.build": "[Build]\nImageTag=localhost/b:1\nSetWorkingDirectory=unit\n", "n.network": "[Network]\nNetworkName=net\n",
 				"v.volume": "[Volume]\n", "y.container": minimal(".container"), "i.image": "[Image]\nImage=localhost/other\n",
 			},
-			"ExecStart", run + `--cgroups=split --network net:ip=10.0.0.5 --network container:systemd-y --network host --sdnotify=conmon -d --volume systemd-v:/v:Z --volume SRC/rel:/r --volume /anon --volume "/a b:/c" --mount type=volume,source=systemd-v,dst=/d,opt=a,b --mount type=tmpfs,dst=/t --mount type=image,source=localhost/other,dst=/i localhost/b:1`},
-		{"x.volume", "[Volume]\nVolumeName=data\nDevice=tmpfs\nType=tmpfs\nOptions=size=1m\nUser=5\nGroup=6\nCopy=no\nLabel=a=b\nUID=1\nGID=2\n", nil,
-			"ExecStart", program + " volume create --ignore --opt nocopy --opt device=tmpfs --opt type=tmpfs --opt o=uid=5,gid=6,size=1m --uid 1 --gid 2 --label a=b data"},
-		{"x.volume", "[Volume]\nDriver=image\nImage=i.image\n", map[string]string{"i.image": "[Image]\nImage=localhost/i\nImageTag=localhost/j\n"},
-			"ExecStart", program + " volume create --ignore --driver image --opt image=localhost/j systemd-x"},
-		{"x.network", "[Network]\nSubnet=10.0.0.0/24\nGateway=10.0.0.1\nSubnet=10.1.0.0/24\nIPRange=10.0.0.0/25\nOptions=mtu=9000 isolate=true\nIPv6=yes\nInternal=no\n", nil,
-			"ExecStart", program + " network create --ignore --internal=false --ipv6 --subnet 10.0.0.0/24 --gateway 10.0.0.1 --ip-range 10.0.0.0/25 --subnet 10.1.0.0/24 --opt isolate=true --opt mtu=9000 systemd-x"},
+			"ExecStart", run + `--cgroups=split --network net:ip=10.0.0.5 --network container:systemd-y --network host --sdnotify=conmon -d --volume systemd-v:/v:Z --volume SRC/rel:/r --volume /anon --volume "/a b:/c" --mount type=volume,source=systemd-v,dst=/d,opt=a,b --mount type=tmpfs,dst=/t --mount type=image,source=localhost/other,dst=/i localhost/b:1`,
+		},
+		{
+			"x.volume", "[Volume]\nVolumeName=data\nDevice=tmpfs\nType=tmpfs\nOptions=size=1m\nUser=5\nGroup=6\nCopy=no\nLabel=a=b\nUID=1\nGID=2\n", nil,
+			"ExecStart", program + " volume create --ignore --opt nocopy --opt device=tmpfs --opt type=tmpfs --opt o=uid=5,gid=6,size=1m --uid 1 --gid 2 --label a=b data",
+		},
+		{
+			"x.volume", "[Volume]\nDriver=image\nImage=i.image\n",
+			map[string]string{"i.image": "[Image]\nImage=localhost/i\nImageTag=localhost/j\n"},
+			"ExecStart", program + " volume create --ignore --driver image --opt image=localhost/j systemd-x",
+		},
+		{
+			"x.network", "[Network]\nSubnet=10.0.0.0/24\nGateway=10.0.0.1\nSubnet=10.1.0.0/24\nIPRange=10.0.0.0/25\nOptions=mtu=9000 isolate=true\nIPv6=yes\nInternal=no\n", nil,
+			"ExecStart", program + " network create --ignore --internal=false --ipv6 --subnet 10.0.0.0/24 --gateway 10.0.0.1 --ip-range 10.0.0.0/25 --subnet 10.1.0.0/24 --opt isolate=true --opt mtu=9000 systemd-x",
+		},
 		{"x.network", "[Network]\nNetworkDeleteOnStop=yes\n", nil, "ExecStopPost", program + " network rm systemd-x"},
-		{"x.image", "[Image]\nImage=localhost/i\nAllTags=yes\nTLSVerify=no\nPolicy=newer\n", nil,
-			"ExecStart", program + " image pull --policy newer --all-tags --tls-verify=false localhost/i"},
+		{
+			"x.image", "[Image]\nImage=localhost/i\nAllTags=yes\nTLSVerify=no\nPolicy=newer\n", nil,
+			"ExecStart", program + " image pull --policy newer --all-tags --tls-verify=false localhost/i",
+		},
 		{"x.artifact", "[Artifact]\nArtifact=localhost/a\nQuiet=yes\nRetry=3\n", nil, "ExecStart", program + " artifact pull --retry 3 --quiet localhost/a"},
-		{"x.build", "[Build]\nImageTag=localhost/b\nImageTag=localhost/c\nFile=sub/Containerfile\nSetWorkingDirectory=file\nBuildArg=A=b\nPull=newer\n", nil,
-			"ExecStart", program + " build --pull=newer --tag localhost/b --tag localhost/c --build-arg A=b --file sub/Containerfile SRC/sub"},
+		{
+			"x.build", "[Build]\nImageTag=localhost/b\nImageTag=localhost/c\nFile=sub/Containerfile\nSetWorkingDirectory=file\nBuildArg=A=b\nPull=newer\n", nil,
+			"ExecStart", program + " build --pull=newer --tag localhost/b --tag localhost/c --build-arg A=b --file sub/Containerfile SRC/sub",
+		},
 		{"x.build", "[Build]\nImageTag=localhost/b\nSetWorkingDirectory=https://example.org/x.git\n", nil, "ExecStart", program + " build --tag localhost/b https://example.org/x.git"},
 		{"x.build", "[Build]\nImageTag=localhost/b\nSetWorkingDirectory=ctx\n", nil, "WorkingDirectory", "SRC"},
 		{"x.build", "[Build]\nImageTag=localhost/b\nFile=/f\n[Service]\nWorkingDirectory=/w\n", nil, "ExecStart", program + " build --tag localhost/b --file /f"},
-		{"x.pod", "[Pod]\nPodName=p\nPublishPort=80:80\nExitPolicy=continue\nPodmanArgs=--uts host\nUserNS=keep-id\n", nil,
-			"ExecStartPre", program + " pod create --infra-conmon-pidfile=%t/%N.pid --replace --exit-policy continue --userns keep-id --publish 80:80 --infra-name p-infra --name p --uts host"},
+		{
+			"x.pod", "[Pod]\nPodName=p\nPublishPort=80:80\nExitPolicy=continue\nPodmanArgs=--uts host\nUserNS=keep-id\n", nil,
+			"ExecStartPre", program + " pod create --infra-conmon-pidfile=%t/%N.pid --replace --exit-policy continue --userns keep-id --publish 80:80 --infra-name p-infra --name p --uts host",
+		},
 		{"x.pod", "[Pod]\nStopTimeout=3\n", nil, "ExecStop", program + " pod stop --ignore --time=3 systemd-x"},
-		{"x.container", "[Container]\nImage=localhost/i\nPod=p.pod\n", map[string]string{"p.pod": "[Pod]\nServiceName=q\n"},
-			"ExecStart", run + "--cgroups=split --sdnotify=conmon -d --pod systemd-p localhost/i"},
+		{
+			"x.container", "[Container]\nImage=localhost/i\nPod=p.pod\n",
+			map[string]string{"p.pod": "[Pod]\nServiceName=q\n"},
+			"ExecStart", run + "--cgroups=split --sdnotify=conmon -d --pod systemd-p localhost/i",
+		},
 	}
 	for _, tc := range tests {
 		t.Run(tc.file, func(t *testing.T) {
 			t.Parallel()
 			files := map[string]string{tc.name: tc.file}
-			for name, text := range tc.more {
-				files[name] = text
-			}
+			maps.Copy(files, tc.more)
 			service, wrong := converted(t, files, tc.name)
 			if len(wrong) > 0 {
 				t.Fatal(wrong)

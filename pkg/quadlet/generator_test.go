@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -143,9 +144,7 @@ func TestBesidePodman(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			files := map[string]string{"q/a.container": minimal(".container"), "q/b.container": minimal(".container"), "q/.pod.list": "b.container\n\n other.container \n"}
-			for name, text := range tc.files {
-				files[name] = text
-			}
+			maps.Copy(files, tc.files)
 			root := tree(t, files)
 			for name := range tc.files {
 				if info, err := os.Lstat(filepath.Join(root, name)); err == nil && info.Mode().IsRegular() {
@@ -178,7 +177,9 @@ func TestWriteInside(t *testing.T) {
 	})
 	err := quadlet.Write(filepath.Join(root, "out"), "test", []*quadlet.Service{
 		{Name: "a.service", Text: "[Unit]\n", Links: []quadlet.Link{{"x.target.wants/a.service", "../a.service"}, {"y.target.wants/a.service", "../a.service"}}},
-		{Name: "../b.service", Text: "x"}, {Name: "sub.service", Text: "x"}, {Name: "c.service", Text: "[Unit]\n"},
+		{Name: "../b.service", Text: "x"},
+		{Name: "sub.service", Text: "x"},
+		{Name: "c.service", Text: "[Unit]\n"},
 	})
 	if err == nil || strings.Count(err.Error(), "\n") != 2 {
 		t.Errorf("%v", err)

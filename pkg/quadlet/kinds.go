@@ -41,7 +41,7 @@ func imageKind() *kind {
 			} else {
 				c.warnShortName(image)
 			}
-			c.makes([]string{"image", "pull"}, image.Text, true)
+			c.makes([]string{"image", "pull"}, image.Text)
 		},
 	}
 }
@@ -69,19 +69,19 @@ func artifactKind() *kind {
 			if !ok {
 				c.fail(c.header(), "there is no Artifact in [Artifact]")
 			}
-			c.makes([]string{"artifact", "pull"}, artifact.Text, true)
+			c.makes([]string{"artifact", "pull"}, artifact.Text)
 		},
 	}
 }
 
 // makes is the service that runs one command, with the section's options and a name.
-func (c *conversion) makes(verb []string, name string, remain bool) {
+func (c *conversion) makes(verb []string, name string) {
 	c.common()
 	c.cmd = c.newCommand(verb...)
 	c.options()
 	c.cmd.add(name)
 	c.exec("ExecStart", c.cmd)
-	c.oneshot(remain)
+	c.oneshot(true)
 }
 
 func volumeKind() *kind {
@@ -103,7 +103,7 @@ func volumeKind() *kind {
 		},
 		resource: func(u *Unit) string { return u.nameOr("VolumeName") },
 		convert: func(c *conversion) {
-			c.makes([]string{"volume", "create", "--ignore"}, c.unit.nameOr("VolumeName"), true)
+			c.makes([]string{"volume", "create", "--ignore"}, c.unit.nameOr("VolumeName"))
 		},
 	}
 }
@@ -196,7 +196,7 @@ func networkKind() *kind {
 			if c.isTrue("NetworkDeleteOnStop") {
 				c.exec("ExecStopPost", c.newCommand("network", "rm", name))
 			}
-			c.makes([]string{"network", "create", "--ignore"}, name, true)
+			c.makes([]string{"network", "create", "--ignore"}, name)
 		},
 	}
 }
@@ -393,7 +393,7 @@ func isURL(text string) bool {
 // kubeKind is known, so that its keys are, but makes no service yet.
 func kubeKind() *kind {
 	var keys []Key
-	for _, name := range strings.Fields(`AutoUpdate ConfigMap ExitCodePropagation KubeDownForce LogDriver LogOpt Network PublishPort
+	for name := range strings.FieldsSeq(`AutoUpdate ConfigMap ExitCodePropagation KubeDownForce LogDriver LogOpt Network PublishPort
 		RemapGid RemapUid RemapUidSize RemapUsers SetWorkingDirectory UserNS Yaml`) {
 		keys = append(keys, elsewhere(name, "", "not supported yet"))
 	}

@@ -64,23 +64,6 @@ func LoadDirs(host Host, dirs []string) (*Set, []Problem) {
 	return set, problems
 }
 
-// LoadFile reads one file, with its drop-ins beside it.
-func LoadFile(host Host, path string) (*Unit, []Problem) {
-	kind := kinds()[filepath.Ext(path)]
-	if kind == nil {
-		return nil, []Problem{{Pos: unitfile.Pos{File: path, Line: 1}, Msg: "no Quadlet file: names end with " + strings.Join(Extensions(), " ")}}
-	}
-	u := &Unit{Name: filepath.Base(path), Path: path, kind: kind}
-	var err error
-	u.File, err = read(path)
-	problems := append(asProblems(path, err), u.dropIns([]string{filepath.Dir(path)})...)
-	if len(problems) > 0 {
-		return nil, problems
-	}
-	u.name()
-	return u, nil
-}
-
 // Extensions are those of Quadlet files.
 func Extensions() []string { return slices.Sorted(maps.Keys(kinds())) }
 

@@ -191,22 +191,3 @@ func TestDropIns(t *testing.T) {
 		t.Errorf("a broken drop-in: %v", problems)
 	}
 }
-
-func TestLoadFile(t *testing.T) {
-	t.Parallel()
-	root := tree(t, map[string]string{"x.container": minimal(".container"), "x.container.d/a.conf": "[Container]\nUser=5\n", "bad.pod": "x", "no.txt": ""})
-	host := hostOf(root, true, nil)
-	u, problems := quadlet.LoadFile(host, filepath.Join(root, "x.container"))
-	if len(problems) > 0 || u.Service != "x.service" || u.Ext() != ".container" || u.Section() != "Container" || len(u.DropIns) != 1 {
-		t.Errorf("%+v, %v", u, problems)
-	}
-	for name, want := range map[string]string{
-		"bad.pod": "bad.pod:1: \"x\": a section, KEY=VALUE or a comment is expected (missing '=')",
-		"no.txt":  "no.txt:1: no Quadlet file: names end with .artifact .build .container .image .kube .network .pod .volume",
-		"no.pod":  "no.pod:1: cannot be read: no such file or directory",
-	} {
-		if _, problems := quadlet.LoadFile(host, filepath.Join(root, name)); len(problems) != 1 || !strings.HasSuffix(problems[0].String(), want) {
-			t.Errorf("%v, want %s", problems, want)
-		}
-	}
-}

@@ -65,11 +65,12 @@ func units(ts *testscript.TestScript, neg bool, args []string) {
 
 // ownStore is the drop-in by which services use the script's store.
 func ownStore(ts *testscript.TestScript) string {
-	text := "[Quadlet]\nDefaultDependencies=false\n[Service]\n"
+	var text strings.Builder
+	text.WriteString("[Quadlet]\nDefaultDependencies=false\n[Service]\n")
 	for _, name := range []string{"HOME", "CONTAINERS_STORAGE_CONF", "REGISTRY_AUTH_FILE", "POD_TIMERS", "PROBE"} {
-		text += fmt.Sprintf("Environment=\"%s=%s\"\n", name, ts.Getenv(name))
+		fmt.Fprintf(&text, "Environment=\"%s=%s\"\n", name, ts.Getenv(name))
 	}
-	return text
+	return text.String()
 }
 
 // copyUnits copies files with the prefix before the names of all of them.
