@@ -15,7 +15,7 @@ import (
 // newer run them, and waits until all of the group have proven themselves.
 func (u *Updater) carryOut(ctx context.Context, e *entry, newer, group []*task) (errs []error) {
 	if err := u.begin(ctx, e); err != nil {
-		return append([]error{err}, u.end(ctx, e, nil)...)
+		return append([]error{err}, u.end(ctx, e)...)
 	}
 	var items []item
 	for i, t := range newer {
@@ -31,9 +31,8 @@ func (u *Updater) carryOut(ctx context.Context, e *entry, newer, group []*task) 
 		it.New = t.newID
 		items = append(items, it)
 	}
-	images := oldImages(e)
 	if len(items) == 0 {
-		return append(errs, u.end(ctx, e, images)...)
+		return append(errs, u.end(ctx, e)...)
 	}
 	e.Items = items
 	if err := step.Do(ctx, "update.record", func() error { return u.journal.write(e) }); err != nil {
@@ -47,16 +46,21 @@ func (u *Updater) carryOut(ctx context.Context, e *entry, newer, group []*task) 
 		}
 		t.status = status
 	}
-	return append(errs, append(more, u.release(ctx, images)...)...)
+	return append(errs, more...)
 }
 
 // begin writes down what is about to be done, and holds the images to go back to.
 func (u *Updater) begin(ctx context.Context, e *entry) error {
+	for i := range e.Items {
+		e.Held = append(e.Held, e.Items[i].Old)
+	}
+	slices.Sort(e.Held)
+	e.Held = slices.Compact(e.Held)
 	if err := step.Do(ctx, "update.begin", func() error { return u.journal.write(e) }); err != nil {
 		return err
 	}
 	return step.Do(ctx, "update.hold", func() error {
-		for _, id := range oldImages(e) {
+		for _, id := range e.Held {
 			if err := u.Store.Hold(ctx, id); err != nil {
 				return err
 			}
@@ -65,43 +69,30 @@ func (u *Updater) begin(ctx context.Context, e *entry) error {
 	})
 }
 
-func oldImages(e *entry) []string {
-	ids := make([]string, len(e.Items))
-	for i := range e.Items {
-		ids[i] = e.Items[i].Old
-	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
-}
-
-// end forgets an entry.
-func (u *Updater) end(ctx context.Context, e *entry, images []string) []error {
+// end lets go of the images of an entry, unless another update may go back to
+// them, and forgets it.
+func (u *Updater) end(ctx context.Context, e *entry) []error {
 	ctx = context.WithoutCancel(ctx)
-	if images == nil {
-		images = oldImages(e)
-	}
-	if err := step.Do(ctx, "update.end", func() error { return u.journal.remove(e) }); err != nil {
+	e.Phase = phaseOver
+	if err := step.Do(ctx, "update.end", func() error { return u.journal.write(e) }); err != nil {
 		return []error{err}
 	}
-	return u.release(ctx, images)
-}
-
-// release lets go of images, unless another update may go back to them.
-func (u *Updater) release(ctx context.Context, images []string) (errs []error) {
-	ctx = context.WithoutCancel(ctx)
 	all, err := u.journal.read()
 	if err != nil {
 		return []error{err}
 	}
-	for _, id := range images {
-		if holds(all, id) {
+	for _, id := range e.Held {
+		if u.journal.holds(all, e, id) {
 			continue
 		}
 		if err := step.Do(ctx, "update.release", func() error { return u.Store.Release(ctx, id) }); err != nil {
-			errs = append(errs, err)
+			return []error{err}
 		}
 	}
-	return errs
+	if err := step.Do(ctx, "update.forget", func() error { return u.journal.remove(e) }); err != nil {
+		return []error{err}
+	}
+	return nil
 }
 
 // swap has the containers of an entry run their new images; what it returns is
@@ -199,7 +190,7 @@ func (u *Updater) conclude(ctx context.Context, e *entry, cause error) (status s
 		if c, err := u.find(ctx, &e.Items[0]); err != nil || c == nil || c.ID == e.Items[0].ID {
 			err = errors.Join(err, u.Engine.BringBack(ctx, e.Items[0].ID, e.Items[0].Name, e.Items[0].Remove))
 			if err == nil {
-				err = errors.Join(u.end(ctx, e, nil)...)
+				err = errors.Join(u.end(ctx, e)...)
 			}
 			return StatusFailed, []error{errors.Join(fmt.Errorf("updating %s: %w", e.what(), cause), err)}
 		}
@@ -236,7 +227,7 @@ func (u *Updater) finish(ctx context.Context, e *entry) error {
 			return fmt.Errorf("remove what container %s was before its update: %w", e.Items[0].Name, err)
 		}
 	}
-	return errors.Join(u.end(ctx, e, nil)...)
+	return errors.Join(u.end(ctx, e)...)
 }
 
 // undo brings the old images back. The names first: what makes the containers
@@ -258,10 +249,10 @@ func (u *Updater) undo(ctx context.Context, e *entry, cause error) (string, []er
 		u.refused = append(u.refused, *it)
 	}
 	if err := u.restore(ctx, e); err != nil {
-		return StatusFailed, append([]error{fmt.Errorf("updating %s: %w", e.what(), cause), fmt.Errorf("rolling back %s: %w", e.what(), err)}, u.end(ctx, e, nil)...)
+		return StatusFailed, append([]error{fmt.Errorf("updating %s: %w", e.what(), cause), fmt.Errorf("rolling back %s: %w", e.what(), err)}, u.end(ctx, e)...)
 	}
 	u.Warn(fmt.Sprintf("%s is rolled back to %.12s: %v", e.what(), e.Items[0].Old, cause))
-	return StatusRolledBack, u.end(ctx, e, nil)
+	return StatusRolledBack, u.end(ctx, e)
 }
 
 // restore has the containers of an entry run their old images again.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,16 +25,20 @@ const (
 	phaseUndo phase = "undo"
 	// phaseDone: it did; what is left of the old one goes.
 	phaseDone phase = "done"
+	// phaseOver: nothing is to be done but to let go of images.
+	phaseOver phase = "over"
 )
 
 // entry is one update that is under way: of a unit, or of a container that pod
-// makes anew. What it names is held until it is gone.
+// makes anew.
 type entry struct {
 	Phase phase     `json:"phase"`
 	Began time.Time `json:"began"`
 	// Unit is restarted; empty: pod makes the only item anew.
 	Unit  string `json:"unit,omitempty"`
 	Items []item `json:"items"`
+	// Held are the images that are kept until the entry is gone.
+	Held []string `json:"held,omitempty"`
 }
 
 // item is a container of an entry.
@@ -124,14 +129,9 @@ func (j journal) read() ([]*entry, error) {
 	return all, nil
 }
 
-// holds says whether an image may be gone back to.
-func holds(all []*entry, image string) bool {
-	for _, e := range all {
-		for i := range e.Items {
-			if e.Items[i].Old == image {
-				return true
-			}
-		}
-	}
-	return false
+// holds says whether an entry other than but keeps an image.
+func (j journal) holds(all []*entry, but *entry, image string) bool {
+	return slices.ContainsFunc(all, func(e *entry) bool {
+		return j.path(e) != j.path(but) && slices.Contains(e.Held, image)
+	})
 }

@@ -22,11 +22,10 @@ func (u *Updater) recover(ctx context.Context) (settled map[string]string, errs 
 		return settled, []error{err}
 	}
 	for _, e := range entries {
-		if len(e.Items) == 0 {
-			errs = append(errs, u.end(ctx, e, nil)...)
+		if e.Phase == phaseOver || len(e.Items) == 0 {
+			errs = append(errs, u.end(ctx, e)...)
 			continue
 		}
-		images := oldImages(e)
 		status, more := u.settle(ctx, e)
 		if status != "" {
 			settled[e.key()] = status
@@ -34,7 +33,6 @@ func (u *Updater) recover(ctx context.Context) (settled map[string]string, errs 
 		for _, err := range more {
 			errs = append(errs, fmt.Errorf("after an update that was interrupted: %w", err))
 		}
-		errs = append(errs, u.release(ctx, images)...)
 	}
 	return settled, errs
 }
@@ -61,7 +59,7 @@ func (u *Updater) settle(ctx context.Context, e *entry) (status string, errs []e
 	}
 	active, err := u.unitState(ctx, e.Unit)
 	if errors.Is(err, scope.ErrGone) || err == nil && active == "inactive" {
-		return "", u.end(ctx, e, nil) // the user has ended it
+		return "", u.end(ctx, e) // the user has ended it
 	}
 	if err != nil {
 		return "", []error{err}
@@ -74,7 +72,7 @@ func (u *Updater) settle(ctx context.Context, e *entry) (status string, errs []e
 		return "", []error{err}
 	}
 	if !touched {
-		return "", u.end(ctx, e, nil)
+		return "", u.end(ctx, e)
 	}
 	return u.conclude(ctx, e, u.prove(ctx, e))
 }
@@ -107,7 +105,7 @@ func (u *Updater) settleRemade(ctx context.Context, e *entry) (string, []error) 
 		return "", []error{err}
 	}
 	if old == nil {
-		return "", u.end(ctx, e, nil) // removed by the user, or --rm and another boot
+		return "", u.end(ctx, e) // removed by the user, or --rm and another boot
 	}
 	c, err := u.find(ctx, it)
 	if err != nil {
@@ -119,14 +117,14 @@ func (u *Updater) settleRemade(ctx context.Context, e *entry) (string, []error) 
 	case c != nil && c.ID != it.ID && u.Engine.Status(c) == libpod.StatusRunning:
 		return u.conclude(ctx, e, u.prove(ctx, e))
 	case c != nil && c.ID == it.ID && u.Engine.Status(old) == libpod.StatusRunning && old.Spec.Remove == it.Remove:
-		return "", u.end(ctx, e, nil) // it has not been touched
+		return "", u.end(ctx, e) // it has not been touched
 	}
 	// It was about to be stopped, or is: it goes on, and the look after this finds
 	// the newer image again.
 	if err := u.bringBack(ctx, it); err != nil {
 		return StatusFailed, []error{fmt.Errorf("rolling back %s: %w", e.what(), err)}
 	}
-	return "", u.end(ctx, e, nil)
+	return "", u.end(ctx, e)
 }
 
 // container is the container with an id, nil if there is none.
