@@ -324,14 +324,13 @@ func joinMode(infra, infraID string) string {
 
 func (p *Pod) joinCgroup(c *Container) error {
 	r := &c.Resources
-	if c.PodCgroup = p.ParentCgroup() && r.Cgroups != "disabled"; !c.PodCgroup {
+	// With split, as in a Quadlet file's service, the container is the service's: it
+	// ends with it, and the service's limits count, not the pod's.
+	if c.PodCgroup = p.ParentCgroup() && r.Cgroups != "disabled" && r.Cgroups != "split"; !c.PodCgroup {
 		return nil
 	}
-	switch {
-	case r.CgroupParent != "":
+	if r.CgroupParent != "" {
 		return fmt.Errorf("--cgroup-parent %s: the pod's cgroup is the parent of its containers': leave it out, or create the pod with --share-parent=false", r.CgroupParent)
-	case r.Cgroups == "split":
-		return errors.New("--cgroups=split: the pod's cgroup is the parent of its containers': leave it out, or create the pod with --share-parent=false")
 	}
 	r.CgroupParent = p.Resources.CgroupParent
 	return nil

@@ -135,6 +135,10 @@ func TestPodJoinOwn(t *testing.T) {
 	if err := joinPod(t, &Pod{Restart: "always", NoShareParent: true}, remove); err != nil || remove.Restart != "" || remove.PodCgroup {
 		t.Errorf("%+v, %v", remove, err)
 	}
+	split := &Container{Resources: Resources{Cgroups: "split"}}
+	if err := joinPod(t, &Pod{Resources: Resources{CgroupParent: "x.slice"}}, split); err != nil || split.PodCgroup || split.Resources.CgroupParent != "" {
+		t.Errorf("%+v, %v", split, err)
+	}
 	without := &Container{Network: Network{Ports: []PortMapping{{ContainerPort: 1, Range: 1}}}}
 	if err := (&Pod{NoInfra: true}).Join(without, "", nil); err != nil || without.Network.Mode != "" {
 		t.Errorf("%+v, %v", without, err)
@@ -154,7 +158,6 @@ func TestPodJoinRefused(t *testing.T) {
 		"userns":   {Container{Spaces: Spaces{User: "host"}}, "--userns and --pod cannot be set together"},
 		"maps":     {Container{Spaces: Spaces{UIDMap: []string{"0:0:1"}}}, "cannot specify a new uid/gid map"},
 		"parent":   {Container{Resources: Resources{CgroupParent: "x.slice"}}, "--share-parent=false"},
-		"split":    {Container{Resources: Resources{Cgroups: "split"}}, "--share-parent=false"},
 	} {
 		if err := joinPod(t, &Pod{}, &c.container); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
