@@ -17,7 +17,7 @@ func (c *command) add(args ...string) { c.args = append(c.args, args...) }
 
 // newCommand begins with the program and what the unit has before every verb.
 func (c *conversion) newCommand(verb ...string) *command {
-	cmd := &command{args: []string{c.set.host.Program}}
+	cmd := &command{args: []string{doubled(c.set.host.Program)}}
 	for _, v := range c.own("ContainersConfModule") {
 		cmd.add("--module=" + unitfile.Unwrap(v.Text))
 	}

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/rootless-pod/pod/internal/nearest"
 	"github.com/rootless-pod/pod/pkg/unitfile"
@@ -59,8 +61,12 @@ func (c *conversion) header() unitfile.Pos {
 	return unitfile.Pos{File: c.unit.Path, Line: 1}
 }
 
-// checkName refuses what systemd takes for no name of a service.
+// checkName refuses what systemd takes for no name of a service, and a path that could
+// not stand on a line.
 func (c *conversion) checkName() {
+	if strings.ContainsFunc(c.unit.Path, unicode.IsControl) {
+		c.fail(unitfile.Pos{File: strconv.Quote(c.unit.Path), Line: 1}, "there are control characters in the path: rename the directory")
+	}
 	if isUnitName(c.unit.Service) {
 		return
 	}
@@ -233,13 +239,21 @@ func (c *conversion) defaultDependencies() {
 
 // common is what all services have in [Unit].
 func (c *conversion) common() {
-	c.out.Set("Unit", "SourcePath", unitfile.Quote(doubled(c.unit.Path)))
+	c.out.Set("Unit", "SourcePath", doubled(c.unit.Path)) // systemd removes no quotes there
 	c.out.Add("Unit", "RequiresMountsFor", "%t/containers")
 	if v, ok := c.unit.File.Get("Quadlet", "DefaultDependencies"); ok && v.Text != "" {
 		if _, valid := unitfile.Bool(v.Text); !valid {
 			c.notBool(v)
 		}
 	}
+}
+
+// mountsFor has the service wait for what a path lies on.
+func (c *conversion) mountsFor(path string) {
+	if strings.ContainsAny(path, " \t") {
+		path = `"` + path + `"` // systemd knows no escapes there
+	}
+	c.out.Add("Unit", "RequiresMountsFor", path)
 }
 
 // oneshot is a service that makes something and has then run.

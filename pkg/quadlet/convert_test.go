@@ -365,3 +365,28 @@ func FuzzConvert(f *testing.F) {
 		}
 	})
 }
+
+// TestPaths: names of directories and files stay themselves in services.
+func TestPaths(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{
+		"a b%c/x.container":     minimal(".container") + "Volume=./d:/d\nEnvironmentFile=e\n",
+		"evil\n[Service]/y.pod": "[Pod]\n",
+		"b/x.build":             "[Build]\nImageTag=localhost/i\nSetWorkingDirectory=unit\n",
+	}
+	service, wrong := converted(t, files, "x.container")
+	source, _ := service.Get("Unit", "SourcePath")
+	dir := strings.TrimSuffix(source.Text, "/x.container")
+	if !strings.HasSuffix(dir, "/a b%%c") {
+		t.Errorf("SourcePath=%s", source.Text)
+	}
+	if mounts, _ := service.Get("Unit", "RequiresMountsFor"); mounts.Text != `"`+dir+`/d"` {
+		t.Errorf("RequiresMountsFor=%s", mounts.Text)
+	}
+	if words := command(t, service, "ExecStart"); !slices.Contains(words, dir+"/e") || !slices.Contains(words, dir+"/d:/d") {
+		t.Errorf("%q", words)
+	}
+	if len(wrong) != 1 || !strings.HasSuffix(wrong[0], `y.pod":1: there are control characters in the path: rename the directory`) {
+		t.Errorf("%q", wrong)
+	}
+}

@@ -131,7 +131,7 @@ func (c *conversion) device(k Key) {
 			c.cmd.add(k.Flag, "type="+kind.Text)
 		}
 		if kind.Text == "bind" {
-			c.out.Add("Unit", "RequiresMountsFor", unitfile.Quote(device.Text))
+			c.mountsFor(device.Text)
 		}
 	case hasType:
 		c.fail(kind.Pos, "Type is set without Device: what is to be mounted?")

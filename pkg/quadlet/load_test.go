@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/rootless-pod/pod/pkg/quadlet"
 )
 
@@ -117,6 +119,9 @@ func TestLoad(t *testing.T) {
 		"a/dangling.container": "-> nowhere", "a/dir.container/z.container": minimal(".container"), "a/tty.container": "-> /dev/tty",
 		"a/notes.txt": "x", "a/.pod": "x", "a/broken.container": "[Container\n", "b/broken.container": minimal(".container"), "a/bad.volume": "[Volume]\n\nLabel\nx\n",
 	})
+	if err := unix.Mkfifo(filepath.Join(root, "a/zfifo.pod"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	s, problems := quadlet.Load(hostOf(root, true, map[string]string{"QUADLET_UNIT_DIRS": "ROOT/a:ROOT/b"}))
 	var got []string
 	for _, u := range s.Units {
@@ -126,7 +131,7 @@ func TestLoad(t *testing.T) {
 		}
 		got = append(got, strings.TrimPrefix(u.Path, root+"/")+state)
 	}
-	want := []string{"a/bad.volume broken", "a/broken.container broken", "a/dangling.container broken", "a/link.container", "a/tty.container broken", "a/x.container", "a/dir.container/z.container", "a/sub/y.volume"}
+	want := []string{"a/bad.volume broken", "a/broken.container broken", "a/dangling.container broken", "a/link.container", "a/tty.container broken", "a/x.container", "a/zfifo.pod broken", "a/dir.container/z.container", "a/sub/y.volume"}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
@@ -141,6 +146,7 @@ func TestLoad(t *testing.T) {
 	wantTexts := []string{
 		`a/bad.volume:3: "Label": a section, KEY=VALUE or a comment is expected (missing '=')`, `a/bad.volume:4: "x": a section, KEY=VALUE or a comment is expected (missing '=')`,
 		`a/broken.container:1: "[Container": a section ends with ']'`, "a/dangling.container:1: cannot be read: no such file or directory", tty,
+		"a/zfifo.pod:1: cannot be read: it is no regular file",
 	}
 	if !reflect.DeepEqual(texts, wantTexts) {
 		t.Errorf("got  %q\nwant %q", texts, wantTexts)

@@ -73,7 +73,7 @@ func (c *conversion) source(v unitfile.Value, source string, exts ...string) str
 	}
 	switch {
 	case strings.HasPrefix(source, "/"):
-		c.out.Add("Unit", "RequiresMountsFor", unitfile.Quote(source))
+		c.mountsFor(source)
 	case slices.Contains(exts, filepath.Ext(source)):
 		u, ok := c.reference(v, source)
 		if !ok {
