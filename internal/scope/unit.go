@@ -54,6 +54,10 @@ func (m Manager) Restart(ctx context.Context, unit string) (err error) {
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, &JobError{Unit: unit, Result: "timeout"})
 		defer cancel()
 	}
+	// What has failed often in a row would be refused, and not be tried.
+	if err := conn.Forget(ctx, unit); err != nil && !errors.Is(err, ErrGone) {
+		return fmt.Errorf("restart %s: %w", unit, err)
+	}
 	job, err := conn.order(ctx, "RestartUnit", unit)
 	if err != nil {
 		return fmt.Errorf("restart %s: %w", unit, err)

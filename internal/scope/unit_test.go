@@ -21,6 +21,7 @@ type fakeManager struct {
 	hangUp bool   // after an order
 	load   string
 	active []string // one after the other
+	reset  bool
 }
 
 func (f *fakeManager) listen() Manager {
@@ -79,7 +80,13 @@ func (f *fakeManager) answer(conn net.Conn, msg *dbus.Message) bool {
 		} else {
 			reply(dbus.MakeVariant("exit-code"))
 		}
+	case "ResetFailedUnit":
+		f.reset = true
+		reply()
 	case "RestartUnit":
+		if !f.reset {
+			f.t.Error("the count of failed starts was not reset")
+		}
 		reply(job)
 		f.send(conn, nil, "JobRemoved", uint32(6), dbus.ObjectPath("/org/freedesktop/systemd1/job/6"), "x.service", "canceled")
 		if f.hangUp {
