@@ -33,33 +33,39 @@ func LoadDirs(host Host, dirs []string) (*Set, []Problem) {
 	set := &Set{host: host}
 	var problems []Problem
 	kinds := kinds()
+	var files []string
 	seen := map[string]bool{}
+	dropIns := map[string][]string{} // directories by their names
 	for _, dir := range dirs {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			problems = append(problems, unreadable(dir, err))
 		}
 		for _, e := range entries {
-			kind := kinds[filepath.Ext(e.Name())]
-			if kind == nil || strings.HasPrefix(e.Name(), ".") || seen[e.Name()] || e.IsDir() {
-				continue
+			name, path := e.Name(), filepath.Join(dir, e.Name())
+			switch {
+			case strings.HasSuffix(name, ".d"):
+				dropIns[name] = append(dropIns[name], path)
+			case kinds[filepath.Ext(name)] != nil && !strings.HasPrefix(name, ".") && !seen[name] && !e.IsDir():
+				seen[name] = true
+				files = append(files, path)
 			}
-			seen[e.Name()] = true
-			u := &Unit{Name: e.Name(), Path: filepath.Join(dir, e.Name()), kind: kind}
-			u.File, err = read(u.Path)
-			if errors.Is(err, errMasked) {
-				continue
-			}
-			found := len(problems)
-			problems = append(problems, asProblems(u.Path, err)...)
-			problems = append(problems, u.dropIns(dirs)...)
-			if len(problems) > found {
-				u.File = nil
-			} else {
-				u.name()
-			}
-			set.Units = append(set.Units, u)
 		}
+	}
+	for _, path := range files {
+		u := &Unit{Name: filepath.Base(path), Path: path, kind: kinds[filepath.Ext(path)]}
+		var err error
+		if u.File, err = read(path); errors.Is(err, errMasked) {
+			continue
+		}
+		wrong := append(asProblems(path, err), u.dropIns(dropIns)...)
+		if len(wrong) > 0 {
+			u.File = nil
+		} else {
+			u.name()
+		}
+		problems = append(problems, wrong...)
+		set.Units = append(set.Units, u)
 	}
 	return set, problems
 }
@@ -119,17 +125,17 @@ func unreadable(path string, err error) Problem {
 // dropIns adds what the unit's drop-ins say. Files of one name replace each other: one
 // in a directory for fewer units, or searched earlier, counts. All that are left count
 // in the order of their names.
-func (u *Unit) dropIns(dirs []string) []Problem {
+func (u *Unit) dropIns(dirs map[string][]string) []Problem {
 	paths := map[string]string{}
 	for _, name := range dropInDirs(u.Name) {
-		for _, dir := range dirs {
-			entries, err := os.ReadDir(filepath.Join(dir, name))
+		for _, dir := range dirs[name] {
+			entries, err := os.ReadDir(dir)
 			if err != nil {
-				continue // most do not exist
+				continue // it is no directory, or was removed just now
 			}
 			for _, e := range entries {
 				if filepath.Ext(e.Name()) == ".conf" && paths[e.Name()] == "" {
-					paths[e.Name()] = filepath.Join(dir, name, e.Name())
+					paths[e.Name()] = filepath.Join(dir, e.Name())
 				}
 			}
 		}

@@ -7,6 +7,7 @@ package unitfile
 import (
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 )
@@ -83,43 +84,56 @@ func (f *File) Sections() []Value {
 	return names
 }
 
+// each goes through the assignments of a section, in their order.
+func (f *File) each(name string) iter.Seq[*Value] {
+	return func(yield func(*Value) bool) {
+		for i := 1; i < len(f.sections); i++ {
+			if f.sections[i].name != name {
+				continue
+			}
+			lines := f.sections[i].lines
+			for j := range lines {
+				if lines[j].value.Key != "" && !yield(&lines[j].value) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // Assignments are all of a section, in their order, empty ones too.
 func (f *File) Assignments(name string) []Value {
 	var values []Value
-	for i, s := range f.sections {
-		if s.name != name || i == 0 {
-			continue
-		}
-		for _, l := range s.lines {
-			if l.value.Key != "" {
-				values = append(values, l.value)
-			}
-		}
+	for v := range f.each(name) {
+		values = append(values, *v)
 	}
 	return values
 }
 
 // Get is the last assignment of the key. Its text may be empty.
 func (f *File) Get(name, key string) (Value, bool) {
-	all := f.Assignments(name)
-	for i := len(all) - 1; i >= 0; i-- {
-		if all[i].Key == key {
-			return all[i], true
+	var last *Value
+	for v := range f.each(name) {
+		if v.Key == key {
+			last = v
 		}
 	}
-	return Value{}, false
+	if last == nil {
+		return Value{}, false
+	}
+	return *last, true
 }
 
 // All are the assignments of the key since the last empty one.
 func (f *File) All(name, key string) []Value {
 	var values []Value
-	for _, v := range f.Assignments(name) {
+	for v := range f.each(name) {
 		switch {
 		case v.Key != key:
 		case v.Text == "":
 			values = nil
 		default:
-			values = append(values, v)
+			values = append(values, *v)
 		}
 	}
 	return values

@@ -59,6 +59,7 @@ func generator(args []string, stdout, stderr io.Writer) int {
 		return cli.CodeFailure
 	}
 	g.Program = program
+	calmCollector()
 	if g.Run() != nil {
 		return 1
 	}
