@@ -79,6 +79,62 @@ func testShape(t *testing.T, archive *txtar.Archive) {
 	}
 }
 
+// TestShapesReference holds what is expected of the set-ups against the reference facts:
+// each key of theirs brings the option, or the key of the unit, that the facts name.
+func TestShapesReference(t *testing.T) {
+	ref := readReference(t)
+	archives, _ := filepath.Glob("testdata/shapes/*.txtar")
+	used := map[string]bool{}
+	for _, path := range archives {
+		archive, err := txtar.ParseFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir, expected := layShape(t, archive)
+		set, _ := quadlet.LoadDirs(quadlet.Host{User: true, Getenv: func(string) string { return "" }, Program: program}, []string{dir})
+		for _, u := range set.Units {
+			for _, v := range u.File.Assignments(u.Section()) {
+				key, known := ref.Units[u.Ext()].Keys[v.Key]
+				if !known {
+					t.Errorf("%s: the reference has no %s", u.Name, v.Key)
+				}
+				if used[u.Ext()+" "+v.Key] = true; v.Text == "" || v.Text == "manual" {
+					continue // RemapUsers=manual leaves all to maps
+				}
+				for _, want := range wanted(key) {
+					if text := "\n" + expected[u.Service]; !strings.Contains(text, " "+want) && !strings.Contains(text, "\n"+want+"=") {
+						t.Errorf("%s of %s: %s=%s brings no %s", u.Service, path, v.Key, v.Text, want)
+					}
+				}
+			}
+		}
+	}
+	if t.Logf("the set-ups use %d keys", len(used)); len(used) < 150 {
+		t.Error("too few")
+	}
+}
+
+// wanted are the options and unit keys that a key must bring whatever its value is.
+func wanted(key referenceKey) []string {
+	var all []string
+	switch flag := key.Flag.(type) {
+	case string:
+		all = append(all, flag)
+	case []any:
+		for _, f := range flag {
+			name, _ := f.(string)
+			all = append(all, name)
+		}
+	}
+	if slices.Contains(all, "*") {
+		return nil // the value has the option itself
+	}
+	if slices.Contains(key.UnitKey, "ExecReload") || slices.Contains(key.UnitKey, "ExecStopPost") {
+		all = append(all, key.UnitKey...)
+	}
+	return all
+}
+
 // layShape writes a shape's files, and returns what is expected of them by service.
 func layShape(t *testing.T, archive *txtar.Archive) (dir string, expected map[string]string) {
 	t.Helper()

@@ -11,26 +11,37 @@ import (
 	"github.com/rootless-pod/pod/pkg/quadlet"
 )
 
-// Check converts the files as the generator will, beside those that are there, and
-// says what it would refuse: the errors of the files, and warnings.
-func Check(host quadlet.Host, files []File) (failed, warnings []error) {
+// Checked is what the generator will say to files.
+type Checked struct {
+	// Services are those that the files make, but for templates.
+	Services []string
+	// Failed are the errors of the files; Warnings keep no service from being made.
+	Failed, Warnings []error
+}
+
+// Check converts the files as the generator will, beside those that are there.
+func Check(host quadlet.Host, files []File) Checked {
 	dir, err := os.MkdirTemp("", "pod-quadlet-")
 	if err != nil {
-		return []error{fmt.Errorf("make a directory to check in: %w", err)}, nil
+		return Checked{Failed: []error{fmt.Errorf("make a directory to check in: %w", err)}}
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	c := check{dir: dir, sources: map[string]File{}}
 	if err := c.lay(files); err != nil {
-		return []error{fmt.Errorf("write into a directory to check in: %w", err)}, nil
+		return Checked{Failed: []error{fmt.Errorf("write into a directory to check in: %w", err)}}
 	}
 	installed, problems := host.Dirs()
 	// Files of the first directories hide others of their names.
 	set, more := quadlet.LoadDirs(host, append(c.dirs, installed...))
 	problems = append(problems, more...)
 	good := map[string]bool{}
+	var result Checked
 	for _, r := range set.Convert() {
 		good[r.Unit.Path] = r.Service != nil
 		problems = append(problems, r.Problems...)
+		if _, ours := c.sources[r.Unit.Path]; ours && !strings.HasSuffix(r.Unit.Service, "@.service") {
+			result.Services = append(result.Services, r.Unit.Service)
+		}
 	}
 	for _, p := range problems {
 		f, ours := c.sources[p.Pos.File]
@@ -39,15 +50,15 @@ func Check(host quadlet.Host, files []File) (failed, warnings []error) {
 		}
 		err := fmt.Errorf("%s:%d: %s", f.Source, f.Line+p.Pos.Line, p.Msg)
 		if p.Warning {
-			warnings = append(warnings, err)
+			result.Warnings = append(result.Warnings, err)
 		} else {
-			failed = append(failed, err)
+			result.Failed = append(result.Failed, err)
 		}
 	}
-	if len(failed) == 0 {
-		failed = c.others(good, problems)
+	if len(result.Failed) == 0 {
+		result.Failed = c.others(good, problems)
 	}
-	return failed, warnings
+	return result
 }
 
 // check is a tree of the files as they will be.

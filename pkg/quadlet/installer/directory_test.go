@@ -103,7 +103,8 @@ func TestInstallUndoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	files := []File{
-		{Name: "a.container", Data: []byte("new"), Mode: 0o644}, {Name: "new/b.pod", Data: []byte("b"), Mode: 0o644},
+		{Name: "a.container", Data: []byte("new"), Mode: 0o644},
+		{Name: "new/b.pod", Data: []byte("b"), Mode: 0o644},
 		{Name: "c.volume", Data: []byte("c"), Mode: 0o644},
 	}
 	if failed := d.Conflicts(files, true); len(failed) != 1 || !strings.Contains(failed[0].Error(), "is a directory") {

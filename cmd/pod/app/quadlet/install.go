@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/internal/scope"
 	"github.com/rootless-pod/pod/pkg/quadlet/installer"
 )
 
@@ -58,12 +59,12 @@ func runInstall(ctx context.Context, a *cli.App, opts *installOptions, sources [
 	if len(failed) > 0 {
 		return cli.Many(failed)
 	}
-	failed, warnings := installer.Check(h, files)
-	for _, w := range warnings {
+	checked := installer.Check(h, files)
+	for _, w := range checked.Warnings {
 		a.Warn("%v", w)
 	}
-	if len(failed) > 0 {
-		return cli.Many(failed)
+	if len(checked.Failed) > 0 {
+		return cli.Many(checked.Failed)
 	}
 	conn, err := toReload(ctx, a, opts.reload)
 	if err != nil {
@@ -79,8 +80,26 @@ func runInstall(ctx context.Context, a *cli.App, opts *installOptions, sources [
 	for _, path := range paths {
 		fmt.Fprintln(a.Out, path)
 	}
-	if opts.reload {
-		return conn.Reload(ctx)
+	if !opts.reload {
+		return nil
+	}
+	if err := conn.Reload(ctx); err != nil {
+		return err
+	}
+	return known(ctx, a, conn, checked.Services)
+}
+
+// known warns of services that systemd has not: then no generator has made them.
+func known(ctx context.Context, a *cli.App, conn *scope.Conn, services []string) error {
+	states, err := conn.States(ctx, services)
+	if err != nil {
+		return err
+	}
+	for _, service := range services {
+		if states[service].Load == "not-found" {
+			a.Warn("systemd has no %s after it was reloaded: `make install` and the package put pod's generator where it looks, below lib/systemd", service)
+			break
+		}
 	}
 	return nil
 }
