@@ -63,6 +63,15 @@ install: build man ## install pod, its units, pages and completions below PREFIX
 uninstall: ## remove what install put below PREFIX, and nothing else
 	contrib/install.sh --uninstall '$(DESTDIR)' '$(PREFIX)'
 
+.PHONY: deb
+deb: build man ## make a Debian package below bin
+	rm -f bin/*.deb
+	contrib/deb/build.sh bin
+
+.PHONY: deb-test
+deb-test: deb ## install the package in fresh Debian 12 and 13 systems, use it, and remove it
+	@test/deb/run
+
 .PHONY: man
 man: generate ## write the manual pages into bin/man, from the command tree and the guides
 	$(GO) run ./docs/gen man docs bin/man
@@ -105,7 +114,7 @@ images: ## put the systems that images are built on into the test host (some min
 
 lint: generate $(LINT) ## golangci-lint and shellcheck
 	@contrib/deps.sh lint
-	shellcheck -x contrib/*.sh contrib/libexec/* $(DEBUGTOOLS)/build.sh test/host/runsc/build.sh test/host/images/build.sh test/host/images/trio.sh test/run test/sweep/*.sh test/soak/*.sh test/host/testhost test/host/vmhost test/host/reboot .ci/run
+	shellcheck -x contrib/*.sh contrib/libexec/* contrib/deb/*.sh contrib/deb/p* test/deb/run $(DEBUGTOOLS)/build.sh test/host/runsc/build.sh test/host/images/build.sh test/host/images/trio.sh test/run test/sweep/*.sh test/soak/*.sh test/host/testhost test/host/vmhost test/host/reboot .ci/run
 	$(LINT) run ./...
 
 $(LINT):
