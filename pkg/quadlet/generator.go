@@ -40,6 +40,7 @@ func (g *Generator) Run() error {
 		wrong = g.failed(err)
 	}
 	var services []*Service
+	var left []string
 	for _, r := range set.Convert() {
 		if g.DryRun || mine[r.Unit] {
 			if err := g.report(r.Problems); err != nil {
@@ -53,8 +54,11 @@ func (g *Generator) Run() error {
 		case mine[r.Unit]:
 			services = append(services, r.Service)
 		default:
-			g.Log.Debug(r.Unit.Path + " is left to podman's generator")
+			left = append(left, r.Unit.Name)
 		}
+	}
+	if len(left) > 0 {
+		g.Log.Info(fmt.Sprintf("left to %s, which is installed too: %s; `pod quadlet install` makes a file pod's", g.PeerGenerator(), strings.Join(left, " ")))
 	}
 	if g.DryRun || len(services) == 0 {
 		return wrong

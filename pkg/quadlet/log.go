@@ -26,6 +26,7 @@ type Log struct {
 const (
 	prioError   = 3
 	prioWarning = 4
+	prioInfo    = 6
 	prioDebug   = 7
 )
 
@@ -40,6 +41,9 @@ func (l *Log) Problem(p Problem) {
 
 // Error logs another failure.
 func (l *Log) Error(text string) { l.log(prioError, text) }
+
+// Info logs what is as it should be.
+func (l *Log) Info(text string) { l.log(prioInfo, text) }
 
 // Debug logs what only -v shows.
 func (l *Log) Debug(text string) {
