@@ -56,7 +56,7 @@ func (e *Engine) podReady(ctx context.Context, p *state.Pod) error {
 	if err != nil {
 		return err
 	}
-	e.notify(c, "READY=1")
+	e.notify(ctx, c, "READY=1")
 	return nil
 }
 
@@ -80,12 +80,12 @@ func (e *Engine) proxyNotify(c *state.Container, l *launch) (string, error) {
 
 // notifyStarted tells systemd who the main process is, and with mode conmon that
 // it is ready.
-func (e *Engine) notifyStarted(c *state.Container) {
+func (e *Engine) notifyStarted(ctx context.Context, c *state.Container) {
 	message := fmt.Sprintf("MAINPID=%d", c.Run.Conmon.PID)
 	if notifyMode(c) == notifyConmon {
 		message += "\nREADY=1"
 	}
-	e.notify(c, message)
+	e.notify(ctx, c, message)
 }
 
 // readyInterval is how often a container that systemd waits for is looked at.
@@ -111,18 +111,18 @@ func (e *Engine) awaitReady(ctx context.Context, c *state.Container) error {
 		}
 		c = current
 	}
-	e.notify(c, "READY=1")
+	e.notify(ctx, c, "READY=1")
 	return nil
 }
 
 // notify sends a message to systemd. That systemd does not hear it is no reason
 // for the container to fail, but one to say so.
-func (e *Engine) notify(c *state.Container, message string) {
+func (e *Engine) notify(ctx context.Context, c *state.Container, message string) {
 	socket := e.notifySocket(c)
 	if socket == "" {
 		return
 	}
-	if err := sdnotify.Send(context.Background(), socket, message); err != nil && e.Warn != nil {
+	if err := sdnotify.Send(context.WithoutCancel(ctx), socket, message); err != nil && e.Warn != nil {
 		e.Warn("systemd was not told " + strings.ReplaceAll(message, "\n", " ") + ": " + err.Error())
 	}
 }

@@ -370,7 +370,7 @@ func (e *Engine) markRunning(ctx context.Context, c *state.Container) error {
 		return e.state.SetRun(ctx, c.ID, c.Run)
 	})
 	e.event(ctx, "start", c)
-	e.notifyStarted(c)
+	e.notifyStarted(ctx, c)
 	return err
 }
 

@@ -211,19 +211,16 @@ func (s *service) restartAs(policy string, o *Options) {
 	}
 }
 
-func podUnit(p *Pod, name string, ordered []*Container, units map[string]string, o *Options, h *Host) (Unit, error) {
+func podUnit(p *Pod, name string, services []string, o *Options, h *Host) (Unit, error) {
 	s := newService(name, o, h)
 	timeout := p.Infra.StopTimeout
 	if o.StopTimeout != nil {
 		timeout = *o.StopTimeout
 	}
 	s.stopTimeout = timeout + stopGrace
-	if len(ordered) > 0 {
-		list := make([]string, len(ordered))
-		for i, c := range ordered {
-			list[i] = units[c.ID] + ".service"
-		}
-		s.lines = []string{"Wants=" + strings.Join(list, " "), "Before=" + strings.Join(list, " ")}
+	if len(services) > 0 {
+		list := strings.Join(services, " ")
+		s.lines = []string{"Wants=" + list, "Before=" + list}
 	}
 	if !o.New {
 		s.existing(o.called(p.Infra.ID, p.Infra.Name), p.Infra.PIDFile, timeout, h)

@@ -162,7 +162,11 @@ func ForPod(p *Pod, o *Options, h *Host) ([]Unit, error) {
 		names[p.Containers[i].ID] = o.containerUnit(&p.Containers[i])
 	}
 	ordered := inOrder(p.Containers)
-	unit, err := podUnit(p, name, ordered, names, o, h)
+	services := make([]string, len(ordered))
+	for i, c := range ordered {
+		services[i] = names[c.ID] + ".service"
+	}
+	unit, err := podUnit(p, name, services, o, h)
 	if err != nil {
 		return nil, err
 	}

@@ -97,14 +97,10 @@ func runSystemd(cmd *cobra.Command, a *cli.App, opts *systemdOptions, name strin
 
 // units finds the container, or else the pod.
 func units(ctx context.Context, a *cli.App, e *libpod.Engine, opts *systemdOptions, name string) ([]unitgen.Unit, error) {
-	host, err := unitHost(a, e)
-	if err != nil {
-		return nil, err
-	}
 	c, err := e.Lookup(ctx, name)
 	var absent state.ErrNoContainer
 	if errors.As(err, &absent) {
-		return podUnits(ctx, a, e, host, opts, name)
+		return podUnits(ctx, a, e, opts, name)
 	}
 	if err != nil {
 		return nil, err
@@ -113,11 +109,15 @@ func units(ctx context.Context, a *cli.App, e *libpod.Engine, opts *systemdOptio
 	if err != nil {
 		return nil, err
 	}
+	host, err := unitHost(a, e)
+	if err != nil {
+		return nil, err
+	}
 	unit, err := unitgen.ForContainer(&described, &opts.Options, host)
 	return []unitgen.Unit{unit}, err
 }
 
-func podUnits(ctx context.Context, a *cli.App, e *libpod.Engine, host *unitgen.Host, opts *systemdOptions, name string) ([]unitgen.Unit, error) {
+func podUnits(ctx context.Context, a *cli.App, e *libpod.Engine, opts *systemdOptions, name string) ([]unitgen.Unit, error) {
 	p, err := e.LookupPod(ctx, name)
 	var absent state.ErrNoPod
 	if errors.As(err, &absent) {
@@ -141,6 +141,10 @@ func podUnits(ctx context.Context, a *cli.App, e *libpod.Engine, host *unitgen.H
 		} else {
 			described.Containers = append(described.Containers, one)
 		}
+	}
+	host, err := unitHost(a, e)
+	if err != nil {
+		return nil, err
 	}
 	return unitgen.ForPod(&described, &opts.Options, host)
 }
