@@ -23,8 +23,8 @@ const together = 512
 
 // The manager's own object and interface.
 const (
-	managerObject    dbus.ObjectPath = "/org/freedesktop/systemd1"
-	managerInterface                 = "org.freedesktop.systemd1.Manager"
+	managerObject    = dbus.ObjectPath("/org/freedesktop/systemd1")
+	managerInterface = "org.freedesktop.systemd1.Manager"
 )
 
 // Conn is a connection to a manager; it is for one command.

@@ -145,7 +145,7 @@ func (u *Updater) prove(ctx context.Context, e *entry) error {
 	return step.Do(ctx, "update.await", func() error {
 		for i := range e.Items {
 			it := &e.Items[i]
-			if err := u.await(ctx, it, it.Old); err != nil {
+			if err := u.await(ctx, it); err != nil {
 				if errors.Is(err, errSameImage) {
 					err = fmt.Errorf("%w: unit %s does not make it anew of %s", err, e.Unit, it.Image)
 				}

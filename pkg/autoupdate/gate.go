@@ -105,41 +105,18 @@ func sick(st *health.State) error {
 }
 
 // await waits until a container has proven itself, and returns why it has not.
-// old is the image that it must not have.
-func (u *Updater) await(ctx context.Context, it *item, old string) error {
-	var first time.Time
-	deadline := time.Now().Add(appear)
+func (u *Updater) await(ctx context.Context, it *item) error {
+	w := wait{deadline: time.Now().Add(appear)}
 	for {
-		c, err := u.find(ctx, it)
-		if err != nil {
+		over, err := u.observe(ctx, it, &w)
+		if over || err != nil {
 			return err
 		}
-		if c != nil && c.ImageID == old {
-			if u.Engine.Status(c) == libpod.StatusRunning {
-				return errSameImage
-			}
-			c = nil // the one from before, on its way out
-		}
-		if c == nil && !first.IsZero() {
-			return errors.New("the container has ended and is gone")
-		}
-		if c != nil {
-			v, started, err := u.judge(ctx, c, first)
-			if err != nil || v.over {
-				return errors.Join(err, v.err)
-			}
-			if first.IsZero() && !started.IsZero() {
-				first = started
-				deadline = started.Add(steady + appear)
-				if c.Spec.Health.Defined() {
-					deadline = started.Add(trial(&c.Spec.Health))
-				}
-			}
-		}
-		if time.Now().After(deadline) {
-			if first.IsZero() {
-				return errors.New("the container did not come back")
-			}
+		switch {
+		case time.Now().Before(w.deadline):
+		case w.first.IsZero():
+			return errors.New("the container did not come back")
+		default:
 			return errors.New("the container did not become healthy in its start period and retries")
 		}
 		select {
@@ -148,6 +125,46 @@ func (u *Updater) await(ctx context.Context, it *item, old string) error {
 		case <-time.After(lookEvery):
 		}
 	}
+}
+
+// wait is how far the wait for a container has come.
+type wait struct {
+	// first is the start of the run that was seen first, zero before.
+	first    time.Time
+	deadline time.Time
+}
+
+// observe looks at the container of an item once, and says whether it has proven
+// itself; or why it will not.
+func (u *Updater) observe(ctx context.Context, it *item, w *wait) (over bool, err error) {
+	c, err := u.find(ctx, it)
+	if err != nil {
+		return false, err
+	}
+	if c != nil && c.ImageID == it.Old {
+		if u.Engine.Status(c) == libpod.StatusRunning {
+			return false, errSameImage
+		}
+		c = nil // the one from before, on its way out
+	}
+	if c == nil {
+		if !w.first.IsZero() {
+			return false, errors.New("the container has ended and is gone")
+		}
+		return false, nil
+	}
+	v, started, err := u.judge(ctx, c, w.first)
+	if err != nil || v.over {
+		return v.over, errors.Join(err, v.err)
+	}
+	if w.first.IsZero() && !started.IsZero() {
+		w.first = started
+		w.deadline = started.Add(steady + appear)
+		if c.Spec.Health.Defined() {
+			w.deadline = started.Add(trial(&c.Spec.Health))
+		}
+	}
+	return false, nil
 }
 
 // judge looks at a container, and says when the run that it has began. Checks

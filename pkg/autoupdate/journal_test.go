@@ -1,6 +1,8 @@
 package autoupdate
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -60,7 +62,7 @@ func TestJournalDamaged(t *testing.T) {
 	if all, err := j.read(); err != nil || len(all) != 0 {
 		t.Errorf("with a stray file: %v, %v", all, err)
 	}
-	if _, err := os.Stat(stray); !os.IsNotExist(err) {
+	if _, err := os.Stat(stray); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("the stray file is still there")
 	}
 	bad := filepath.Join(j.dir, "0123.json")
