@@ -312,6 +312,7 @@ func TestResources(t *testing.T) {
 		{"x@.container", minimal(".container"), "x@.service", ""},
 		{"x@.container", "[Container]\nImage=i\nContainerName=%p\n", "x@.service", "x"},
 		{"a-b.container", "[Container]\nImage=i\nContainerName=%j\n", "a-b.service", "b"},
+		{"x.container", "[Container]\nImage=i\nContainerName=a%i\n", "x.service", "a"},
 		{"x.volume", "[Volume]\n", "x-volume.service", "systemd-x"},
 		{"x.network", "[Network]\nServiceName=n\n", "n.service", "systemd-x"},
 		{"x.pod", "[Pod]\nPodName=\"p\"\n", "x-pod.service", "p"},

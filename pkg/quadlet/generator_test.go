@@ -92,6 +92,22 @@ func TestGenerate(t *testing.T) {
 	}
 }
 
+// TestNames: a file that makes no service takes no other's name.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	root := tree(t, map[string]string{
+		"q/a.kube": "[Kube]\nYaml=/y\n", "q/z/a.container": minimal(".container"),
+		"q/b.container": minimal(".container"), "q/z/c.container": minimal(".container") + "ServiceName=b\n",
+	})
+	_, log, err := generate(t, root, nil)
+	if got := written(t, filepath.Join(root, "normal")); err == nil || !reflect.DeepEqual(got, []string{"a.service", "b.service"}) {
+		t.Errorf("%q, %v", got, err)
+	}
+	if want := "/q/z/c.container:1: b.service is the service of " + root + "/q/b.container already: give one of them another ServiceName\n"; strings.Count(log, "\n") != 2 || !strings.HasSuffix(log, want) {
+		t.Errorf("log %s", log)
+	}
+}
+
 func TestDryRun(t *testing.T) {
 	t.Parallel()
 	root := tree(t, map[string]string{"q/v.volume": "[Volume]\n", "q/v.volume.d/a.conf": "[Volume]\nUser=5\n", "usr/lib/systemd/user-generators/podman-user-generator": "x"})

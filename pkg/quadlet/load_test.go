@@ -76,6 +76,10 @@ func TestDirs(t *testing.T) {
 			"nohome/.config/containers/systemd", "etc/containers/systemd/users", "etc/containers/systemd/users/all", "etc/containers/systemd/users/1000",
 			"usr/share/containers/systemd/users", "usr/share/containers/systemd/users/1000",
 		}},
+		{"user without a home", true, nil, []string{
+			"etc/containers/systemd/users", "etc/containers/systemd/users/all", "etc/containers/systemd/users/1000",
+			"usr/share/containers/systemd/users", "usr/share/containers/systemd/users/1000",
+		}},
 		{"system", false, nil, []string{"run/containers/systemd", "etc/containers/systemd", "etc/containers/systemd/sub", "usr/share/containers/systemd"}},
 		{"variable", true, map[string]string{"QUADLET_UNIT_DIRS": "ROOT/elsewhere:ROOT/home/.config/containers/systemd/sub"}, []string{
 			"elsewhere", "home/.config/containers/systemd/sub", "home/.config/containers/systemd/sub/deep",

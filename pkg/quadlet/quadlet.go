@@ -109,10 +109,12 @@ func (s *Set) Convert() []Result {
 		if other := taken[u.Service]; other != nil {
 			c.fail(c.header(), "%s is the service of %s already: give one of them another ServiceName", u.Service, other.Path)
 		}
-		taken[u.Service] = u
 		service := c.convert()
-		if service != nil && c.pod != nil {
-			c.pod.starts = append(c.pod.starts, u.Service)
+		if service != nil {
+			taken[u.Service] = u
+			if c.pod != nil {
+				c.pod.starts = append(c.pod.starts, u.Service)
+			}
 		}
 		results = append(results, Result{Unit: u, Service: service, Problems: c.problems})
 	}
@@ -177,9 +179,9 @@ func expand(text, service string) (string, bool) {
 		case 'P':
 			value = unescapePath(prefix)
 		case 'i':
-			needs, value = true, instance
+			needs, value = isInstance, instance
 		case 'I':
-			needs, value = true, unescapePath(instance)
+			needs, value = isInstance, unescapePath(instance)
 		case 'j':
 			value = prefix[strings.LastIndexByte(prefix, '-')+1:]
 		default:

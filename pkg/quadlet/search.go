@@ -59,7 +59,9 @@ func (h Host) Dirs() ([]string, []Problem) {
 	if run := h.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(run) {
 		s.add(filepath.Join(run, "containers/systemd"), nil)
 	}
-	s.add(h.InstallDir(), nil)
+	if dir := h.InstallDir(); filepath.IsAbs(dir) { // not without HOME
+		s.add(dir, nil)
+	}
 	for _, dir := range []string{adminDir, vendorDir} {
 		all := filepath.Join(h.Root, dir, "users")
 		// Directories with a number for a name are those of one user each.
