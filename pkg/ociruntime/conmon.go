@@ -115,7 +115,7 @@ func (r *Runtime) spawn(args []string, o spawnOptions) (*monitor, error) {
 	m.cmd.Dir = o.dir
 	m.cmd.Env = append([]string(nil), o.env...)
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if o.adopted {
+	if o.adopted && os.Getpid() != 1 { // the kernel lets no init do it, which has no parent here
 		m.cmd.SysProcAttr.Cloneflags = unix.CLONE_PARENT
 	}
 	if m.cmd.ExtraFiles, err = preserved(o.preserve); err != nil {

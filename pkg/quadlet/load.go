@@ -115,11 +115,20 @@ func asProblems(path string, err error) []Problem {
 }
 
 func unreadable(path string, err error) Problem {
-	var cause *fs.PathError
-	if errors.As(err, &cause) {
-		err = cause.Err
+	return Problem{Pos: unitfile.Pos{File: path, Line: 1}, Msg: fmt.Sprintf("cannot be read: %v", cause(err))}
+}
+
+// cause is an error without the path, which the message has already.
+func cause(err error) error {
+	var path *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &path):
+		return path.Err
+	case errors.As(err, &link):
+		return link.Err
 	}
-	return Problem{Pos: unitfile.Pos{File: path, Line: 1}, Msg: fmt.Sprintf("cannot be read: %v", err)}
+	return err
 }
 
 // dropIns adds what the unit's drop-ins say. Files of one name replace each other: one
