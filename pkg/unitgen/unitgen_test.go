@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rootless-pod/pod/pkg/unitfile"
 )
 
 // fakeFlags are the options of a small command tree.
@@ -70,7 +72,7 @@ func TestContainerNew(t *testing.T) {
 		"environment":    {args: line("run -e SEC --env X=Y img"), want: []string{"Environment=\"SEC=va l\"\n", "-e SEC --env X=Y img\n"}},
 		"environments":   {args: line("run -eSE* img"), want: []string{"Environment=\"SEC=va l\"\nEnvironment=SED=$x\n"}},
 		"template":       {args: line("run --name a --name=b img"), options: func(o *Options) { o.Template = true }, want: []string{"# container-web@.service", "for %I\n", "--name a-%i --name b-%i img\n"}},
-		"quotes":         {args: append(line("run img"), "", "*", "$X", "%n", ";", "a b", `'`, `"`, `\`, "a\nb\tc", "\xff", "-x"), want: []string{"img \"\" \"*\" $$X %%n \";\" \"a b\" \"'\" \"\\\"\" \"\\\\\" \"a\\nb\\tc\" \"\\xff\" -x\n"}},
+		"quotes":         {args: append(line("run img"), "", "*", "$X", "%n", ";", "a b", `'`, `"`, `\`, "a\nb\tc", "\xff", "-x"), want: []string{"img \"\" * $$X %%n \";\" \"a b\" \"'\" \"\\\"\" \"\\\\\" \"a\\nb\\tc\" \"\\xff\" -x\n"}},
 		"unknown":        {args: line("run --never img"), fails: "--never"},
 		"unknown letter": {args: line("run -z img"), fails: "-z"},
 		"no value":       {args: line("run --name"), fails: "lacks its value"},
@@ -235,5 +237,29 @@ func TestCheck(t *testing.T) {
 				t.Errorf("error %v, want %q", err, test.want)
 			}
 		})
+	}
+}
+
+// TestReadBack has systemd's rules read every word back.
+func TestReadBack(t *testing.T) {
+	args := []string{"run", "--label", "a=\"b' c\\", "-e", "", "img", ";", "*", "a\tb\nc\rd\x01", "$X ${Y} $$", "%n %%", "\xff\xfe", "ä\u00a0ö", "-x", "#no", "--"}
+	unit, err := ForContainer(&Container{Name: "web", Command: append([]string{"pod"}, args...)}, options(), host())
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := unitfile.Parse("web.service", []byte(unit.Text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, _ := file.Get("Service", "ExecStart")
+	got, balanced := unitfile.Words(value.Text, unitfile.Unescape)
+	if !balanced || len(got) < len(args) {
+		t.Fatalf("words %q", got)
+	}
+	got = got[len(got)-len(args)+1:]
+	for i, want := range args[1:] {
+		if have := strings.NewReplacer("%%", "%", "$$", "$").Replace(got[i]); have != want {
+			t.Errorf("%q came back as %q", want, have)
+		}
 	}
 }
