@@ -128,11 +128,12 @@ func (e *Engine) conmonPlace(c *state.Container) func(ctx context.Context, pid i
 }
 
 // staysInUnit says whether conmon stays in the cgroup pod was started in: systemd
-// listens to processes of a unit only, and takes none of another for its main one.
+// listens to processes of a unit only, and takes none of another for its main one,
+// or only if it trusts the PIDFile=.
 // From below the user's manager the runtime can reach the container's cgroup
 // all the same.
 func (e *Engine) staysInUnit(c *state.Container) bool {
-	wanted := c.Spec.Resources.Cgroups == "no-conmon" || e.notifySocket(c) != ""
+	wanted := c.Spec.Resources.Cgroups == "no-conmon" || e.notifySocket(c) != "" || e.Unit != "" && e.speaks(c)
 	return wanted && e.Session.Rootless && e.inUserManager(e.cgroupPlan().own)
 }
 

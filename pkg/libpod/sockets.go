@@ -37,7 +37,7 @@ func SocketsOf(pid int, getenv func(name string) string) Sockets {
 // was asked for is the one that systemd hears of. What is started because another
 // needs it, or later by a timer, is nobody's unit.
 func (e *Engine) asksFor(c *state.Container) {
-	if e.NotifySocket == "" && e.Sockets.Count == 0 {
+	if e.NotifySocket == "" && e.Sockets.Count == 0 && e.Unit == "" {
 		return
 	}
 	e.asked.Store(c.ID, true)
