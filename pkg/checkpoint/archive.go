@@ -41,7 +41,7 @@ const (
 // ErrSeal means that an archive was not written with the key at hand.
 var ErrSeal = errors.New("its seal does not fit")
 
-var entryName = sync.OnceValue(func() *regexp.Regexp {
+var entryName = sync.OnceValue(func() *regexp.Regexp { //nolint:gochecknoglobals // compiled once, when it is needed
 	return regexp.MustCompile(`^(pod\.json|rootfs-diff\.tar|(checkpoint|volumes)/[A-Za-z0-9][A-Za-z0-9_.@-]*)$`)
 })
 

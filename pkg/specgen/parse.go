@@ -15,7 +15,7 @@ import (
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-var nameRE = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`) })
+var nameRE = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`) }) //nolint:gochecknoglobals // compiled once, when it is needed
 
 // CheckName tests the name of a container or volume.
 func CheckName(name string) error {

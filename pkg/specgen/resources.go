@@ -136,7 +136,7 @@ func cutDevice(s string) (device, number string, err error) {
 
 // cgroupFileRE is the name of a file of a controller: a slash would leave the
 // container's cgroup.
-var cgroupFileRE = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9_]+(\.[a-zA-Z0-9_-]+)+$`) })
+var cgroupFileRE = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9_]+(\.[a-zA-Z0-9_-]+)+$`) }) //nolint:gochecknoglobals // compiled once, when it is needed
 
 // ParseCgroupConf reads FILE=VALUE.
 func ParseCgroupConf(s string) (file, value string, err error) {

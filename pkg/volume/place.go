@@ -16,7 +16,7 @@ import (
 var ErrForeign = errors.New("the directory is there, and not pod's")
 
 // nameFormat is that of the field.
-var nameFormat = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`) })
+var nameFormat = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`) }) //nolint:gochecknoglobals // compiled once, when it is needed
 
 // CheckName refuses what cannot be a volume's name.
 func CheckName(name string) error {

@@ -465,7 +465,7 @@ func (s *Store) Image(id string) (*storage.Image, error) {
 }
 
 // passing is the name that buildah gives an image while it commits it.
-var passing = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(^|/)[0-9a-f]{64}-tmp(:latest)?$`) })
+var passing = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(^|/)[0-9a-f]{64}-tmp(:latest)?$`) }) //nolint:gochecknoglobals // compiled once, when it is needed
 
 // lasting leaves out the passing names of an image. Another stage or build that
 // finds the image in the cache just then would take such a name for the base's, and
