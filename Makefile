@@ -26,8 +26,6 @@ LINT      := .cache/bin/golangci-lint-$(LINT_VERSION)
 # Joining the user namespace is C code: without cgo pod would start itself for ever.
 export CGO_ENABLED := 1
 export GOFLAGS := -tags=$(TAGS) -buildvcs=false
-# Pages and packages are of the day of the commit, not of the build.
-export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build install uninstall quickstart test unit race e2e vm-qemu lint docs \
@@ -62,6 +60,10 @@ install: build man ## install pod, its units, pages and completions below PREFIX
 
 uninstall: ## remove what install put below PREFIX, and nothing else
 	contrib/install.sh --uninstall '$(DESTDIR)' '$(PREFIX)'
+
+# Pages and packages are of the day of the commit, not of the build. Nothing else is told:
+# builds of images and their flag's default would take it for theirs.
+man deb install: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
 .PHONY: deb
 deb: build man ## make a Debian package below bin

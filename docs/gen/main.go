@@ -24,7 +24,9 @@ func main() {
 		os.Exit(2)
 	}
 	if os.Args[1] == "man" {
-		fail(manual(app.Tree(), os.Args[2], os.Args[3]))
+		epoch := os.Getenv("SOURCE_DATE_EPOCH")
+		_ = os.Unsetenv("SOURCE_DATE_EPOCH") // or it would be a default of build's
+		fail(manual(app.Tree(), os.Args[2], os.Args[3], epoch))
 		return
 	}
 	docs, scripts := os.Args[1], os.Args[2]

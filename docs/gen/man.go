@@ -19,12 +19,12 @@ import (
 
 // manual writes manual pages below dir: one of section 1 for each command, one of
 // section 5 for each page in docs/man, one of section 7 for each guide. They bear
-// the day of SOURCE_DATE_EPOCH, so that a build of the same sources gives the same.
-func manual(root *cobra.Command, docs, dir string) error {
+// the day of epoch, in seconds since 1970, so that a build of the same sources gives the same.
+func manual(root *cobra.Command, docs, dir, epoch string) error {
 	if err := complete(root); err != nil {
 		return err
 	}
-	seconds, err := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64)
+	seconds, err := strconv.ParseInt(epoch, 10, 64)
 	if err != nil {
 		return fmt.Errorf("read SOURCE_DATE_EPOCH: %w", err)
 	}
