@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -92,7 +93,10 @@ func setup(t *testing.T, env *testscript.Env) error {
 
 	box := &sandbox{t: t, env: append([]string(nil), env.Vars...), base: base, runRoot: runRoot}
 	env.Values[sandboxKey{}] = box
-	env.Defer(box.tearDown)
+	// A child that keeps the script's output open outlives its deadline, and would take all
+	// scripts with it.
+	watchdog := time.AfterFunc(*timeout+30*time.Second, box.endStuck)
+	env.Defer(func() { watchdog.Stop(); box.tearDown() })
 	return nil
 }
 
@@ -207,6 +211,18 @@ func (b *sandbox) processes() []process {
 		}
 	}
 	return found
+}
+
+// endStuck ends what still has the script's environment.
+func (b *sandbox) endStuck() {
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		environ, _ := os.ReadFile(filepath.Join(dir, "environ")) // of others: not readable
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err == nil && pid != os.Getpid() && slices.Contains(strings.Split(string(environ), "\x00"), "BASE="+b.base) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
 }
 
 // killLeft ends what a failed script left, so that it does not disturb others.
