@@ -2,9 +2,7 @@ package container
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -84,7 +82,12 @@ func runRm(ctx context.Context, a *cli.App, opts *rmOptions, args []string) erro
 		return name, err
 	})
 	failed, _ := err.(cli.Many) //nolint:errorlint // many returns it unwrapped
-	if err := dropCIDFiles(ctx, e, opts.cidfiles); err != nil {
+	err = cli.DropIDFiles("container id file", opts.cidfiles, func(content string) bool {
+		id, _, _ := strings.Cut(content, "\n")
+		_, err := e.Lookup(ctx, id)
+		return id != "" && !absent(err)
+	})
+	if err != nil {
 		failed = append(failed, err)
 	}
 	if len(failed) > 0 && missing == len(failed) {
@@ -92,24 +95,6 @@ func runRm(ctx context.Context, a *cli.App, opts *rmOptions, args []string) erro
 	}
 	if len(failed) > 0 {
 		return &cli.Exit{Code: cli.Code(failed[0]), Err: failed}
-	}
-	return nil
-}
-
-// dropCIDFiles removes the files that name containers which are gone.
-func dropCIDFiles(ctx context.Context, e *libpod.Engine, files []string) error {
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			continue // it was to be ignored
-		}
-		id, _, _ := strings.Cut(string(data), "\n")
-		if _, err := e.Lookup(ctx, id); id != "" && !absent(err) {
-			continue
-		}
-		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("remove container id file: %w", err)
-		}
 	}
 	return nil
 }

@@ -3,8 +3,6 @@ package pod
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -186,24 +184,18 @@ func newRm(a *cli.App) *cobra.Command {
 
 // dropIDFiles removes the files that name pods which are gone.
 func (s *selection) dropIDFiles(ctx context.Context, a *cli.App) error {
-	for _, file := range s.idFiles {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			continue // it has been said, or was to be ignored
-		}
-		e, err := a.Engine(ctx)
-		if err != nil {
-			return err
-		}
-		id := strings.TrimSpace(string(data))
-		if _, err := e.LookupPod(ctx, id); id != "" && !absent(err) {
-			continue
-		}
-		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("remove pod ID file: %w", err)
-		}
+	if len(s.idFiles) == 0 {
+		return nil
 	}
-	return nil
+	e, err := a.Engine(ctx)
+	if err != nil {
+		return err
+	}
+	return cli.DropIDFiles("pod ID file", s.idFiles, func(content string) bool {
+		id := strings.TrimSpace(content)
+		_, err := e.LookupPod(ctx, id)
+		return id != "" && !absent(err)
+	})
 }
 
 func newPrune(a *cli.App) *cobra.Command {
