@@ -66,11 +66,17 @@ func (c *Conn) reply(ctx context.Context, unit, method string, args ...any) ([]a
 
 // within is reply, with another bound than that of a millisecond's work.
 func (c *Conn) within(ctx context.Context, bound time.Duration, unit, method string, args ...any) ([]any, error) {
+	return c.exchange(ctx, bound, unit, func() error { return c.ask(method, args) })
+}
+
+// exchange asks, and waits no longer than bound for the answer, and for the job of
+// unit if that is not empty.
+func (c *Conn) exchange(ctx context.Context, bound time.Duration, unit string, ask func() error) ([]any, error) {
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = c.conn.Close() })
 	defer stop()
-	err := c.ask(method, args)
+	err := ask()
 	var body []any
 	if err == nil {
 		body, err = c.answer(unit)

@@ -154,15 +154,9 @@ func (c *Conn) patience(ctx context.Context, unit dbus.ObjectPath) (time.Duratio
 
 // property reads a property of an object.
 func (c *Conn) property(ctx context.Context, object dbus.ObjectPath, iface, name string) (any, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = c.conn.Close() })
-	defer stop()
-	err := c.askAt(object, "org.freedesktop.DBus.Properties", "Get", []any{iface, name})
-	if err != nil {
-		return nil, err
-	}
-	body, err := c.answer("")
+	body, err := c.exchange(ctx, timeout, "", func() error {
+		return c.askAt(object, "org.freedesktop.DBus.Properties", "Get", []any{iface, name})
+	})
 	if err != nil {
 		return nil, err
 	}
