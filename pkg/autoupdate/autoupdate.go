@@ -122,7 +122,7 @@ func (u *Updater) Run(ctx context.Context) ([]Report, []error) {
 	}
 	var reports []Report
 	for _, group := range groups {
-		if status := settled[groupKey(group[0])]; status != "" {
+		if status := settled[group[0].what()]; status != "" {
 			for _, t := range group {
 				t.status = status
 			}
@@ -143,13 +143,8 @@ func (t *task) report() Report {
 	return Report{ID: t.ID, Name: t.Name, Image: t.Spec.Image, Unit: t.unit, Policy: t.kind, Status: t.status}
 }
 
-// groupKey names what is updated together: a unit, or one container.
-func groupKey(t *task) string {
-	if t.unit != "" {
-		return "unit " + t.unit
-	}
-	return "container " + t.Name
-}
+// what names the group of a task.
+func (t *task) what() string { return what(t.unit, t.Name) }
 
 // assemble finds the containers to look at, those of a unit together.
 func (u *Updater) assemble(ctx context.Context) ([][]*task, []error) {
@@ -167,7 +162,7 @@ func (u *Updater) assemble(ctx context.Context) ([][]*task, []error) {
 		if err != nil {
 			errs = append(errs, err)
 		} else if t != nil {
-			byKey[groupKey(t)] = append(byKey[groupKey(t)], t)
+			byKey[t.what()] = append(byKey[t.what()], t)
 		}
 	}
 	groups := make([][]*task, 0, len(byKey))

@@ -208,12 +208,15 @@ func (u *Updater) conclude(ctx context.Context, e *entry, cause error) (status s
 	return StatusUpdated, nil
 }
 
-// what names an entry in messages.
-func (e *entry) what() string {
-	if e.Unit != "" {
-		return "unit " + e.Unit
+// what names an entry as the group that it is of, in messages too.
+func (e *entry) what() string { return what(e.Unit, e.Items[0].Name) }
+
+// what names containers that are updated together: those of a unit, or one.
+func what(unit, container string) string {
+	if unit != "" {
+		return "unit " + unit
 	}
-	return "container " + e.Items[0].Name
+	return "container " + container
 }
 
 // finish removes what is left of a container that was made anew, and the entry.

@@ -83,8 +83,8 @@ func TestGroupKeys(t *testing.T) {
 		{task{Container: &state.Container{Name: "c"}, kind: policy.Local, unit: "u.service"}, entry{Unit: "u.service", Items: []item{{Name: "c"}}}},
 		{task{Container: &state.Container{Name: "c"}}, entry{Items: []item{{Name: "c"}}}},
 	} {
-		if got := tt.e.key(); got != groupKey(&tt.task) {
-			t.Errorf("%q is not %q", got, groupKey(&tt.task))
+		if got := tt.e.what(); got != tt.task.what() {
+			t.Errorf("%q is not %q", got, tt.task.what())
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 var errInterrupted = errors.New("the update was interrupted")
 
 // recover finishes or undoes the updates that killed commands have left. It
-// returns what became of them, by groupKey: these are not looked at again.
+// returns what became of them, by what: these are not looked at again.
 func (u *Updater) recover(ctx context.Context) (settled map[string]string, errs []error) {
 	settled = map[string]string{}
 	entries, err := u.journal.read()
@@ -28,21 +28,13 @@ func (u *Updater) recover(ctx context.Context) (settled map[string]string, errs 
 		}
 		status, more := u.settle(ctx, e)
 		if status != "" {
-			settled[e.key()] = status
+			settled[e.what()] = status
 		}
 		for _, err := range more {
 			errs = append(errs, fmt.Errorf("after an update that was interrupted: %w", err))
 		}
 	}
 	return settled, errs
-}
-
-// key is the groupKey of an entry.
-func (e *entry) key() string {
-	if e.Unit != "" {
-		return "unit " + e.Unit
-	}
-	return "container " + e.Items[0].Name
 }
 
 // settle finishes or undoes an entry. The status is empty if nothing had come of
