@@ -35,7 +35,8 @@ func (g *Generator) Run() error {
 		g.Log.Debug("No Quadlet files found")
 		return wrong
 	}
-	mine, err := set.Mine()
+	peer := g.PeerGenerator()
+	mine, err := set.Mine(peer)
 	if err != nil {
 		wrong = g.failed(err)
 	}
@@ -58,12 +59,12 @@ func (g *Generator) Run() error {
 		}
 	}
 	if len(left) > 0 {
-		g.Log.Info(fmt.Sprintf("left to %s, which is installed too: %s; `pod quadlet install` makes a file pod's", g.PeerGenerator(), strings.Join(left, " ")))
+		g.Log.Info(fmt.Sprintf("left to %s, which is installed too: %s; `pod quadlet install` makes a file pod's", peer, strings.Join(left, " ")))
 	}
 	if g.DryRun || len(services) == 0 {
 		return wrong
 	}
-	if err := Write(g.output(), g.Name, services); err != nil {
+	if err := Write(g.output(peer), g.Name, services); err != nil {
 		wrong = g.failed(err)
 	}
 	return wrong
@@ -71,8 +72,8 @@ func (g *Generator) Run() error {
 
 // output is where services go. Those beside podman's generator go where they count
 // before what it writes.
-func (g *Generator) output() string {
-	if g.PeerGenerator() != "" && len(g.Dirs) > 1 {
+func (g *Generator) output(peer string) string {
+	if peer != "" && len(g.Dirs) > 1 {
 		return g.Dirs[1]
 	}
 	return g.Dirs[0]

@@ -70,14 +70,13 @@ func Listed(dir string) (map[string]bool, error) {
 }
 
 // Mine says of each unit whether its service is pod's to write. All are, unless
-// podman's generator is there: then those that were installed by pod.
-func (s *Set) Mine() (map[*Unit]bool, error) {
+// podman's generator (peer) is there: then those that were installed by pod.
+func (s *Set) Mine(peer string) (map[*Unit]bool, error) {
 	mine := map[*Unit]bool{}
 	lists := map[string]map[string]bool{}
-	peer := s.host.PeerGenerator() != ""
 	var errs []error
 	for _, u := range s.Units {
-		if !peer {
+		if peer == "" {
 			mine[u] = true
 			continue
 		}

@@ -64,9 +64,10 @@ func runList(ctx context.Context, a *cli.App, opts *listOptions) error {
 	if err != nil {
 		a.Warn("%v: no status is known", err)
 	}
+	home := resolved(h.InstallDir())
 	rows := []row{}
 	for _, u := range set.Units {
-		if r := describe(&h, u, states); keep(r) {
+		if r := describe(home, u, states); keep(r) {
 			rows = append(rows, r)
 		}
 	}
@@ -97,8 +98,8 @@ func states(ctx context.Context, a *cli.App, units []*quadlet.Unit) (map[string]
 	return conn.States(ctx, services)
 }
 
-func describe(h *quadlet.Host, u *quadlet.Unit, states map[string]scope.State) row {
-	r := row{Name: u.Name, UnitName: u.Service, Path: u.Path, App: application(h, u.Path), Status: notLoaded}
+func describe(home string, u *quadlet.Unit, states map[string]scope.State) row {
+	r := row{Name: u.Name, UnitName: u.Service, Path: u.Path, App: application(home, u.Path), Status: notLoaded}
 	if s, ok := states[u.Service]; ok && s.Load == "loaded" {
 		r.Status = s.Active + "/" + s.Sub
 	}

@@ -75,12 +75,17 @@ func toReload(ctx context.Context, a *cli.App, reload bool) (*scope.Conn, error)
 	return nil, fmt.Errorf("%w: --reload-systemd=false changes files only", err)
 }
 
-// application is the directory below the unit directory that a file is in, if any.
-func application(h *quadlet.Host, path string) string {
-	dir := h.InstallDir()
-	if resolved, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = resolved
+// resolved is a directory as the paths of the files in it name it.
+func resolved(dir string) string {
+	if path, err := filepath.EvalSymlinks(dir); err == nil {
+		return path
 	}
+	return dir
+}
+
+// application is the directory below the resolved unit directory that a file is in, if
+// any.
+func application(dir, path string) string {
 	rel, err := filepath.Rel(dir, path)
 	if err != nil || !filepath.IsLocal(rel) {
 		return ""

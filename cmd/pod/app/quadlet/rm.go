@@ -54,7 +54,7 @@ func runRm(ctx context.Context, a *cli.App, opts *rmOptions, args []string) erro
 	if err != nil {
 		return err
 	}
-	r := &remover{host: &h, opts: opts}
+	r := &remover{dir: h.InstallDir(), home: resolved(h.InstallDir()), opts: opts}
 	r.set, _ = quadlet.Load(h)
 	targets, err := r.targets(args)
 	if err != nil {
@@ -92,7 +92,8 @@ func runRm(ctx context.Context, a *cli.App, opts *rmOptions, args []string) erro
 
 // remover is one `quadlet rm`.
 type remover struct {
-	host *quadlet.Host
+	dir  string // of units, where the user's go
+	home string // the same, resolved
 	opts *rmOptions
 	set  *quadlet.Set
 	conn *scope.Conn // nil without systemd
@@ -118,7 +119,7 @@ func (r *remover) targets(args []string) ([]target, error) {
 				continue
 			}
 			t.units = []*quadlet.Unit{u}
-			if app := application(r.host, u.Path); app != "" {
+			if app := application(r.home, u.Path); app != "" {
 				t = target{name: app, app: true}
 			}
 		}
@@ -143,14 +144,9 @@ func (r *remover) targets(args []string) ([]target, error) {
 // own are the files and, if they may go, applications that the user has put himself.
 func (r *remover) own() []string {
 	var all []string
-	dirs := []string{r.host.InstallDir(), filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "containers/systemd")}
-	for i, dir := range dirs {
-		if resolved, err := filepath.EvalSymlinks(dir); err == nil {
-			dirs[i] = resolved
-		}
-	}
+	dirs := []string{r.home, resolved(filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "containers/systemd"))}
 	for _, u := range r.set.Units {
-		app := application(r.host, u.Path)
+		app := application(r.home, u.Path)
 		switch {
 		case app == "" && slices.Contains(dirs, filepath.Dir(u.Path)):
 			all = append(all, u.Name)
@@ -164,7 +160,7 @@ func (r *remover) own() []string {
 func (r *remover) units(app string) []*quadlet.Unit {
 	var found []*quadlet.Unit
 	for _, u := range r.set.Units {
-		if application(r.host, u.Path) == app {
+		if application(r.home, u.Path) == app {
 			found = append(found, u)
 		}
 	}
@@ -252,17 +248,15 @@ func (r *remover) running(ctx context.Context, t target) ([]service, error) {
 
 // unlink takes the files away: through the unit directory, or where else they are.
 func (r *remover) unlink(ctx context.Context, t target) (err error) {
-	dir := r.host.InstallDir()
 	name := t.name
 	if !t.app {
 		path := t.units[0].Path
-		resolved, err := filepath.EvalSymlinks(dir)
-		if err != nil || filepath.Dir(path) != resolved {
+		if filepath.Dir(path) != r.home {
 			return os.Remove(path)
 		}
 		name = filepath.Base(path)
 	}
-	d, err := installer.Open(ctx, dir)
+	d, err := installer.Open(ctx, r.dir)
 	if err != nil {
 		return err
 	}
