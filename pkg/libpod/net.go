@@ -28,9 +28,8 @@ func (e *Engine) networkRequest(ctx context.Context, c *state.Container) (networ
 			return req, err
 		}
 		cfg := e.UserNet()
-		if e.sharesNetwork(ctx, c, cfg, want) {
-			req.Shared = &cfg
-		}
+		req.Shared = &cfg
+		req.Share = func() bool { return e.sharesNetwork(ctx, c, cfg, want) }
 	}
 	if c.Spec.Network.Mode == network.Bridge {
 		req.Bridge, req.Name = e.networks(), e.networkName(ctx, c)

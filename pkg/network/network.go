@@ -68,8 +68,10 @@ type Request struct {
 	Bridge         *bridge.Manager
 	Name, Hostname string
 	// Shared is the user's namespace, whose pasta serves containers of the default
-	// network that publish nothing; nil: each has its own.
+	// network that publish nothing; nil: each has its own. Share says whether this one
+	// is to be so served; it is asked only of those that can be.
 	Shared *usernet.Config
+	Share  func() bool
 }
 
 // Result is a container's network; it is recorded as JSON for Teardown.
@@ -188,7 +190,7 @@ func Begin(ctx context.Context, req Request) (*Pending, error) {
 		return nil, err
 	}
 	p.result.Shared = name == Pasta && req.Shared != nil && req.Rootless && len(req.Spec.Ports) == 0 &&
-		!strings.HasPrefix(req.Spec.Mode, Pasta) && len(req.Helpers.PastaOptions) == 0 && req.Helpers.Pasta != ""
+		!strings.HasPrefix(req.Spec.Mode, Pasta) && len(req.Helpers.PastaOptions) == 0 && req.Helpers.Pasta != "" && req.Share()
 	p.result.NetNS = filepath.Join(req.NetNSDir, req.ID)
 	var setup []func() error
 	if name == Pasta || name == Bridge && req.Rootless {
