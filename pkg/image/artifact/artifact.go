@@ -11,8 +11,10 @@ package artifact
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"time"
 
@@ -79,11 +81,15 @@ func (s *Store) List(ctx context.Context) ([]*Artifact, error) {
 		return nil, err
 	}
 	var out []*Artifact
-	for i := range entries.Manifests {
+	for i := 0; i < len(entries.Manifests); i++ {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		a, err := s.read(&entries.Manifests[i])
+		if now := s.since(entries, err); now != nil {
+			entries, out, i = now, nil, -1
+			continue
+		}
 		if err != nil {
 			s.log.Warn("artifact " + nameOf(&entries.Manifests[i]) + ": " + err.Error())
 			continue
@@ -96,18 +102,53 @@ func (s *Store) List(ctx context.Context) ([]*Artifact, error) {
 // Find finds a local artifact by its name, or by the beginning of its digest.
 func (s *Store) Find(_ context.Context, name string) (*Artifact, error) {
 	entries, err := s.index()
-	if err != nil {
-		return nil, err
+	for err == nil {
+		entry, err := find(entries, name)
+		if err != nil {
+			return nil, err
+		}
+		a, err := s.read(entry)
+		if err == nil {
+			return a, nil
+		}
+		if entries = s.since(entries, err); entries == nil {
+			return nil, &image.Error{Name: name, Reason: "the artifact is damaged: " + err.Error(), Hint: "remove and pull or add it again", Err: err}
+		}
 	}
-	entry, err := find(entries, name)
-	if err != nil {
-		return nil, err
+	return nil, err
+}
+
+// since returns the index as it is now, if err says that something was gone and
+// another command has changed the index after entries was read; else nil. Reading
+// takes no lock, so what an entry names may be removed before it is opened.
+func (s *Store) since(entries *imgspec.Index, err error) *imgspec.Index {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	a, err := s.read(entry)
-	if err != nil {
-		return nil, &image.Error{Name: name, Reason: "the artifact is damaged: " + err.Error(), Hint: "remove and pull or add it again", Err: err}
+	now, err := s.index()
+	if err != nil || reflect.DeepEqual(now, entries) {
+		return nil
 	}
-	return a, nil
+	return now
+}
+
+// using finds an artifact and runs use with it, again if another command has
+// replaced the artifact below it.
+func (s *Store) using(ctx context.Context, name string, use func(*Artifact) error) error {
+	for range usingTries {
+		a, err := s.Find(ctx, name)
+		if err != nil {
+			return err
+		}
+		err = use(a)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if now, found := s.Find(ctx, name); found != nil || now.Digest == a.Digest {
+			return err
+		}
+	}
+	return &image.Error{Name: name, Reason: errChanged.Error(), Hint: "try again", Err: errChanged}
 }
 
 // find looks a name up in the index: as it was stored, as a full name, by a digest.

@@ -214,3 +214,51 @@ func TestVerify(t *testing.T) {
 		t.Error("a changed file is given out")
 	}
 }
+
+// A reader never takes an artifact for damaged that another command is replacing.
+func TestReadWhileReplaced(t *testing.T) {
+	s := store(t)
+	ctx := t.Context()
+	var before digest.Digest
+	replace := func(i int) {
+		text := fmt.Sprint("text ", i)
+		now := manifestOf(t, s.root, layer(t, s.root, "a", text))
+		err := s.locked(func(index *imgspec.Index) error {
+			index.Manifests = []imgspec.Descriptor{entry("localhost/a:1", now)}
+			if err := writeIndex(s.root, index); err != nil || before == "" {
+				return err
+			}
+			return s.removeUnused(index, []digest.Digest{before, digest.FromString(fmt.Sprint("text ", i-1))})
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		before = now
+	}
+	replace(0)
+	done := make(chan struct{})
+	t.Cleanup(func() { <-done })
+	go func() {
+		defer close(done)
+		for i := range 200 {
+			replace(i + 1)
+		}
+	}()
+	target := t.TempDir()
+	for {
+		if _, err := s.Find(ctx, "localhost/a:1"); err != nil {
+			t.Fatal("find:", err)
+		}
+		if all, err := s.List(ctx); err != nil || len(all) != 1 {
+			t.Fatalf("list: %v, %v", all, err)
+		}
+		if err := s.Extract(ctx, "localhost/a:1", target, ExtractOptions{Mode: 0o600}); err != nil {
+			t.Fatal("extract:", err)
+		}
+		select {
+		case <-done:
+			return
+		default:
+		}
+	}
+}

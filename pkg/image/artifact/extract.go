@@ -30,10 +30,10 @@ func (s *Store) Extract(ctx context.Context, name, target string, opts ExtractOp
 	if opts.Title != "" && opts.Digest != "" {
 		return errors.New("--digest and --title exclude each other")
 	}
-	a, err := s.Find(ctx, name)
-	if err != nil {
-		return err
-	}
+	return s.using(ctx, name, func(a *Artifact) error { return s.extract(ctx, a, name, target, opts) })
+}
+
+func (s *Store) extract(ctx context.Context, a *Artifact, name, target string, opts ExtractOptions) error {
 	layers, err := choose(a, opts)
 	if err != nil {
 		return &image.Error{Name: name, Reason: err.Error(), Err: err}

@@ -25,9 +25,9 @@ type AddOptions struct {
 	Append, Replace bool
 }
 
-// appendTries bounds how often Append begins again because another command has
-// changed the artifact meanwhile.
-const appendTries = 32
+// usingTries bounds how often a command begins again because another one has changed
+// the artifact meanwhile.
+const usingTries = 32
 
 // errChanged says that the artifact is not what it was.
 var errChanged = errors.New("the artifact was changed by another command meanwhile")
@@ -49,7 +49,7 @@ func (s *Store) Add(ctx context.Context, name string, paths []string, opts AddOp
 			return "", err
 		}
 	}
-	for range appendTries {
+	for range usingTries {
 		out, err := s.addOnce(ctx, name, ref, paths, opts)
 		if !errors.Is(err, errChanged) {
 			return out, image.Explain(name, err)
@@ -87,6 +87,9 @@ func (s *Store) addOnce(ctx context.Context, given string, ref libartifact.Artif
 	defer func() { err = errors.Join(err, st.Close()) }()
 	if opts.Append {
 		if err := s.seed(st, name, old, false); err != nil {
+			if now, found := s.Find(ctx, given); found == nil && now.Digest != old.Digest {
+				err = errChanged
+			}
 			return "", err
 		}
 	}
@@ -167,23 +170,22 @@ func (s *Store) Push(ctx context.Context, name string, opts image.PushOptions) (
 	if err != nil {
 		return "", err
 	}
-	a, err := s.Find(ctx, name)
-	if err != nil {
-		return "", err
-	}
-	if a.Name == "" {
-		return "", &image.Error{Name: name, Reason: "the artifact has no name, so no registry either"}
-	}
-	ref, err := full(a.Name)
-	if err != nil {
-		return "", err
-	}
 	st, err := s.stage()
 	if err != nil {
 		return "", image.Explain(name, err)
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	if err := s.seed(st, ref.String(), a, true); err != nil {
+	var ref libartifact.ArtifactReference
+	err = s.using(ctx, name, func(a *Artifact) error {
+		if a.Name == "" {
+			return &image.Error{Name: name, Reason: "the artifact has no name, so no registry either"}
+		}
+		if ref, err = full(a.Name); err != nil {
+			return err
+		}
+		return s.seed(st, ref.String(), a, true)
+	})
+	if err != nil {
 		return "", image.Explain(name, err)
 	}
 	var out digest.Digest
