@@ -44,6 +44,9 @@ func main() {
 		fmt.Fprintln(os.Stderr, "summary:", err)
 	}
 	if *total {
+		for _, name := range sum.failed {
+			fmt.Fprintln(os.Stdout, "failed:", name)
+		}
 		for _, name := range sum.unsteady {
 			fmt.Fprintln(os.Stdout, "unsteady: failed once, passed alone:", name)
 		}
@@ -148,7 +151,7 @@ func addUp(files []string) (*counts, error) {
 		c, err := read(file)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: no result: %w", file, err))
-			c = &counts{Failed: 1}
+			c = &counts{Failed: 1, failed: []string{file}}
 		}
 		sum.add(c)
 	}
@@ -249,6 +252,7 @@ func (r *reporter) endPackage(e event, key string) {
 	if e.Action == "fail" && c.Failed == 0 {
 		c.Failed++
 		r.sum.Failed++
+		r.sum.failed = append(r.sum.failed, e.Package)
 		r.show(r.builds[e.FailedBuild])
 		r.show(r.output[key])
 	}
@@ -266,6 +270,7 @@ func (r *reporter) unfinished() {
 			keys = append(keys, key)
 			r.pkgCounts(pkg).Failed++
 			r.sum.Failed++
+			r.sum.failed = append(r.sum.failed, test)
 		}
 	}
 	slices.Sort(keys)
