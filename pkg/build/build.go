@@ -19,6 +19,7 @@ import (
 	"github.com/rootless-pod/pod/pkg/build/reason"
 	"github.com/rootless-pod/pod/pkg/build/store"
 	"github.com/rootless-pod/pod/pkg/image"
+	"github.com/rootless-pod/pod/pkg/storage"
 )
 
 // Request is one build.
@@ -43,8 +44,24 @@ type Request struct {
 // plannedPrefix begins the directories for containers that are not made yet.
 const plannedPrefix = "pod-build-"
 
+// buildTries bounds how often a build begins again after StagingLost.
+const buildTries = 3
+
 // Run builds and returns the id of the image.
 func Run(ctx context.Context, images *image.Store, r Request) (id string, err error) {
+	for range buildTries {
+		id, err = run(ctx, images, r)
+		if !storage.StagingLost(err) {
+			break
+		}
+		if r.Warn != nil {
+			r.Warn("another command removed a file of this build, which begins again: " + err.Error())
+		}
+	}
+	return id, err
+}
+
+func run(ctx context.Context, images *image.Store, r Request) (id string, err error) {
 	durable, sys, err := images.Builder()
 	if err != nil {
 		return "", err

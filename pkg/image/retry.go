@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.podman.io/common/pkg/retry"
+
+	"github.com/rootless-pod/pod/pkg/storage"
 )
 
 // Retries when the user did not say how many.
@@ -37,11 +39,13 @@ func Patiently[T any](ctx context.Context, access Access, do func() (T, error)) 
 }
 
 // passing says whether an error may go away by itself soon: time-outs, broken
-// connections and gateways are, a port where nobody listens and a name that
+// connections, gateways, and a staging directory that another process removed are, a port where nobody listens and a name that
 // nobody has are not.
 func passing(err error) bool {
 	var unknown *net.DNSError
 	switch {
+	case storage.StagingLost(err):
+		return true
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return false
 	case errors.As(err, &unknown):

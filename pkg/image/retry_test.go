@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -27,7 +28,10 @@ func TestPassing(t *testing.T) {
 		"reset":        {dial(syscall.ECONNRESET), true},
 		"bad gateway":  {docker.UnexpectedHTTPStatusError{StatusCode: http.StatusBadGateway}, true},
 		"own mistake":  {docker.UnexpectedHTTPStatusError{StatusCode: http.StatusBadRequest}, false},
-		"other":        {errors.New("x"), false},
+		"staging": {fmt.Errorf("committing: %w", &os.LinkError{
+			Op: "rename", Old: "/s/overlay/tempdirs/temp-dir-1/0-addition", New: "/s/overlay/l", Err: syscall.ENOENT,
+		}), true},
+		"other": {errors.New("x"), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := passing(test.err); got != test.want {
