@@ -56,32 +56,38 @@ func Copy(ctx context.Context, from, to Place, o Options) ([]string, error) {
 		reap(source, target)
 		return nil, err
 	}
-	type end struct {
-		place *Place
-		verb  string
-		tells *teller
-		err   error
+	saved := make(chan error, 1)
+	go func() { saved <- wait(source) }()
+	loadErr := wait(target)
+	if loadErr != nil {
+		// Who saves finds out when it writes. It may also be the one that failed, and
+		// have ended its output a moment before it says why.
+		defer time.AfterFunc(lingering, cancel).Stop()
 	}
-	ends := make(chan end, 2)
-	go func() { ends <- end{&from, "save " + from.Image + " from", sourceTells, wait(source)} }()
-	go func() {
-		err := wait(target)
-		if err != nil {
-			cancel() // who saves would find out only when it writes
-		}
-		ends <- end{&to, "load " + from.Image + " into", targetTells, err}
-	}()
+	saveErr := <-saved
 	var failed error
-	for range 2 {
-		if e := <-ends; e.err != nil && failed == nil { // the other's is a consequence
-			failed = fmt.Errorf("%s %s: %s", e.verb, e.place, e.tells.reason(e.err))
-		}
+	switch {
+	case saveErr != nil && (loadErr == nil || ctx.Err() == nil && !cutOff(saveErr, sourceTells.reason(saveErr))):
+		failed = fmt.Errorf("save %s from %s: %s", from.Image, &from, sourceTells.reason(saveErr))
+	case loadErr != nil:
+		failed = fmt.Errorf("load %s into %s: %s", from.Image, &to, targetTells.reason(loadErr))
 	}
 	var lines []string
 	for line := range strings.Lines(printed.String()) {
 		lines = append(lines, strings.TrimSuffix(line, "\n"))
 	}
 	return lines, failed
+}
+
+// cutOff says whether a program failed because nobody reads its output any more.
+func cutOff(err error, reason string) bool {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok && (status.Signaled() || status.ExitStatus() == 128+int(syscall.SIGPIPE)) {
+			return true
+		}
+	}
+	return strings.Contains(strings.ToLower(reason), "broken pipe")
 }
 
 func start(commands ...*exec.Cmd) error {
