@@ -104,7 +104,11 @@ func Main(entry rootless.Entry, args []string, start time.Time) int {
 			return nil
 		}
 		a.Freeing = frees(cmd)
-		return a.Enter(ctx)
+		if err := a.Enter(ctx); err != nil {
+			return err
+		}
+		_, _ = a.Config() // who needs it is told what is wrong with it
+		return nil
 	}
 	err := root.ExecuteContext(context.Background())
 	if closeErr := a.Close(); err == nil {

@@ -18,8 +18,11 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.podman.io/common/pkg/config"
+	"go.podman.io/storage/pkg/configfile"
+	"go.podman.io/storage/pkg/unshare"
 	"golang.org/x/term"
 
+	"github.com/rootless-pod/pod/internal/plainconf"
 	"github.com/rootless-pod/pod/internal/reserve"
 	"github.com/rootless-pod/pod/pkg/autoupdate/policy"
 	"github.com/rootless-pod/pod/pkg/events"
@@ -155,10 +158,18 @@ func (a *App) FileMode() fs.FileMode { return 0o666 &^ fs.FileMode(a.entry.Umask
 // HostUID is the user's id on the host, also before Enter.
 func (a *App) HostUID() int { return a.entry.HostUID }
 
-// Config is containers.conf with its drop-ins and modules.
+// Config is containers.conf with its drop-ins and modules. Main asks for it before
+// there is a second goroutine, which plainconf.Read needs.
 func (a *App) Config() (*config.Config, error) {
 	return a.config.get(func() (*config.Config, func() error, error) {
-		conf, err := config.New(&config.Options{Modules: a.Global.Modules, SetDefault: true})
+		var conf *config.Config
+		file := configfile.File{
+			Name: "containers", Extension: "conf", EnvironmentName: "CONTAINERS_CONF", UserId: unshare.GetRootlessUID(), Modules: a.Global.Modules,
+		}
+		err := plainconf.Read(file, func() (err error) {
+			conf, err = config.New(&config.Options{Modules: a.Global.Modules, SetDefault: true})
+			return err
+		})
 		if err != nil {
 			return nil, nil, fmt.Errorf("read containers.conf: %w", err)
 		}
