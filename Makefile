@@ -18,7 +18,7 @@ TAGS      := containers_image_openpgp,exclude_graphdriver_btrfs,seccomp,systemd
 COMMIT    := $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
 DATE      := $(shell git log -1 --format=%cI 2>/dev/null)
 LDFLAGS   := -s -w -X $(PKG)/internal/version.Commit=$(COMMIT) -X $(PKG)/internal/version.Date=$(DATE)
-UNIT      := ./cmd/... ./internal/... ./pkg/... ./test/summary/... $(if $(wildcard docs/gen),./docs/gen/...)
+UNIT      := ./cmd/... ./internal/... ./pkg/... ./test/summary/... ./test/bench/... $(if $(wildcard docs/gen),./docs/gen/...)
 LINT_VERSION := v2.6.2
 DEBUGTOOLS := pkg/image/debugtools
 LINT      := .cache/bin/golangci-lint-$(LINT_VERSION)
@@ -137,6 +137,10 @@ check-generated: docs completions
 
 bench: e2e-stage ## compare with the test host's podman
 	@HOST='$(HOST)' test/run bench
+
+.PHONY: bench-page
+bench-page: ## write the table of docs/performance.md from the runs in docs/performance
+	$(GO) run ./test/bench -table -page docs/performance.md docs/performance/run-*.json
 
 soak: e2e-stage ## 10000 execs and attaches, then 200 containers for ten minutes, in the test host
 	@test/run soak

@@ -25,7 +25,8 @@ func TestOffCostsNothing(t *testing.T) {
 
 func TestTrace(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "trace.json")
-	ctx, r := With(t.Context(), path, time.Now())
+	start := time.Now()
+	ctx, r := With(t.Context(), path, start)
 	_ = Do(ctx, "mount", func() error { return nil })
 	if err := r.Write(); err != nil {
 		t.Fatal(err)
@@ -36,12 +37,16 @@ func TestTrace(t *testing.T) {
 	}
 	var got struct {
 		TraceEvents []struct{ Name, Ph string }
+		OtherData   struct{ Start time.Time }
 	}
 	if err := json.Unmarshal(data, &got); err != nil {
 		t.Fatal(err)
 	}
 	if len(got.TraceEvents) != 2 || got.TraceEvents[0].Name != "mount" || got.TraceEvents[1].Name != "pod" {
 		t.Fatalf("events: %+v", got.TraceEvents)
+	}
+	if !got.OtherData.Start.Equal(start) {
+		t.Errorf("the trace begins %v, want %v", got.OtherData.Start, start)
 	}
 }
 

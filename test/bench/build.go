@@ -19,7 +19,7 @@ const built = "localhost/bench-built"
 func (b *bench) builds() []spec {
 	return []spec{
 		{
-			name: "build, 12 cached steps", limit: 0.25, goal: 0.20, peers: true,
+			name: "build, 12 cached steps", limit: 0.25, peers: true,
 			setup: func(ctx context.Context, t *tool) error {
 				var lines []string
 				for i := range 12 {
@@ -30,27 +30,27 @@ func (b *bench) builds() []spec {
 			do:       b.timedBuild("cached"),
 			teardown: func(ctx context.Context, t *tool) error { return removeBuilt(ctx, t, "") },
 		},
-		b.step("build, a RUN step, network none", 0.50, 0.20, "RUN --network=none"),
-		b.step("build, a RUN step", 0.50, 0.30, "RUN"),
+		b.step("build, a RUN step, network none", 0.50, "RUN --network=none"),
+		b.step("build, a RUN step", 0.50, "RUN"),
 		{
-			name: "build, COPY of 20000 files", limit: 0.65, goal: 0.60, rounds: 4, peers: true, slow: true,
+			name: "build, COPY of 20000 files", limit: 0.65, rounds: 4, peers: true, slow: true,
 			setup:  func(context.Context, *tool) error { return b.manyFiles("copy", 20000) },
 			before: func(_ context.Context, t *tool, id string) error { return b.write("copy", "files/new", t.name+id) },
 			do:     b.timedBuild("copy"), after: removeBuilt,
 		},
-		b.stages("build, two stages of 3 s", 0.55, 0.50),
-		b.stages("build, two such stages, --jobs 2", 1.05, 1, "--jobs", "2"),
+		b.stages("build, two stages of 3 s", 0.55),
+		b.stages("build, two such stages, --jobs 2", 1.05, "--jobs", "2"),
 		{
-			name: "4 different builds at once", limit: 0.60, goal: 0.50, rounds: 6, peers: true,
+			name: "4 different builds at once", limit: 0.60, rounds: 6, peers: true,
 			do: b.fourBuilds, after: removeBuilt,
 		},
 	}
 }
 
 // step is a build of one step that no cache holds.
-func (b *bench) step(name string, limit, goal float64, instruction string) spec {
+func (b *bench) step(name string, limit float64, instruction string) spec {
 	return spec{
-		name: name, limit: limit, goal: goal, peers: true,
+		name: name, limit: limit, peers: true,
 		before: func(_ context.Context, t *tool, id string) error {
 			return b.containerfile("step", instruction+" echo "+t.name+id+" > /x")
 		},
@@ -59,9 +59,9 @@ func (b *bench) step(name string, limit, goal float64, instruction string) spec 
 }
 
 // stages is a build of two stages that do not need each other.
-func (b *bench) stages(name string, limit, goal float64, args ...string) spec {
+func (b *bench) stages(name string, limit float64, args ...string) spec {
 	return spec{
-		name: name, limit: limit, goal: goal, rounds: 3, peers: true, slow: true,
+		name: name, limit: limit, rounds: 3, peers: true, slow: true,
 		setup: func(context.Context, *tool) error {
 			return b.containerfile("stages", "RUN sleep 3; echo 1 > /a", "FROM "+b.image, "RUN sleep 3; echo 2 > /b",
 				"FROM "+b.image, "COPY --from=0 /a /", "COPY --from=1 /b /")

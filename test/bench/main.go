@@ -8,7 +8,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -17,7 +16,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
-	"time"
 )
 
 type options struct {
@@ -26,6 +24,9 @@ type options struct {
 	quick   bool
 	check   bool
 	json    string
+	svg     string
+	table   bool
+	page    string
 	dir     string
 	pod     string
 	buildah string
@@ -46,6 +47,9 @@ func main() {
 	flag.BoolVar(&o.quick, "quick", false, "5 rounds, and nothing with 1000 containers")
 	flag.BoolVar(&o.check, "check", false, "exit 1 when a ratio is above its limit")
 	flag.StringVar(&o.json, "json", "", "write all samples to this `file`")
+	flag.StringVar(&o.svg, "svg", "", "draw one start of each tool into this `file`")
+	flag.BoolVar(&o.table, "table", false, "measure nothing: print the table of the runs whose -json files are the arguments")
+	flag.StringVar(&o.page, "page", "", "with -table: put it into this `file` in the place of the one that is there")
 	flag.StringVar(&o.dir, "dir", "", "scratch `directory` on a real disk, made and removed (default ~/pod-bench)")
 	flag.StringVar(&o.pod, "pod", "pod", "the pod to measure")
 	flag.StringVar(&o.podman, "podman", "podman", "the podman to compare with")
@@ -53,6 +57,14 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if o.table {
+		if err := table(flag.Args(), o.page, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			stop()
+			os.Exit(1)
+		}
+		return
+	}
 	ok, err := run(ctx, o, os.Stdout)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -91,6 +103,11 @@ func run(ctx context.Context, o options, out io.Writer) (ok bool, err error) {
 	if b.report.Phases, err = b.phases(ctx, min(o.rounds, 10)); err != nil {
 		return false, err
 	}
+	if o.svg != "" {
+		if err := b.picture(ctx, o.svg, min(o.rounds, 9)); err != nil {
+			return false, err
+		}
+	}
 	fmt.Fprintf(out, "%s\n%s\n\n", b.report.Machine, b.report.Tools)
 	printHead(out)
 	for _, c := range b.cases() {
@@ -106,24 +123,15 @@ func run(ctx context.Context, o options, out io.Writer) (ok bool, err error) {
 		}
 		b.report.Results = append(b.report.Results, results...)
 	}
+	if r, ok := growth(b.report.Results); ok {
+		printRow(out, r)
+		b.report.Results = append(b.report.Results, r)
+	}
 	printPhases(out, b.report.Phases)
 	if o.json != "" {
-		data, err := json.MarshalIndent(b.report, "", " ")
-		if err != nil {
-			return false, err
-		}
-		if err := os.WriteFile(o.json, append(data, '\n'), 0o600); err != nil {
+		if err := b.report.write(o.json); err != nil {
 			return false, err
 		}
 	}
 	return b.report.verdict(out), nil
-}
-
-// report is what a run has found; the JSON file holds all of it.
-type report struct {
-	Time    time.Time `json:"time"`
-	Machine string    `json:"machine"`
-	Tools   string    `json:"tools"`
-	Results []result  `json:"results"`
-	Phases  []phases  `json:"phases"`
 }

@@ -35,12 +35,12 @@ type result struct {
 	Name  string  `json:"name"`
 	Unit  string  `json:"unit"`
 	Limit float64 `json:"limit,omitempty"`
-	Goal  float64 `json:"goal,omitempty"`
 	// Samples by tool, in the order they were taken.
 	Samples map[string][]float64 `json:"samples"`
 	Medians map[string]float64   `json:"medians"`
-	// Ratio is pod's median over podman's.
+	// Ratio is pod's median over podman's, or with Own pod's median itself.
 	Ratio float64 `json:"ratio"`
+	Own   bool    `json:"own,omitempty"`
 	// Error says why there is no ratio.
 	Error string `json:"error,omitempty"`
 }
@@ -82,7 +82,7 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 	if b.registry, b.image, b.bulk, err = startRegistry(ctx); err != nil {
 		return nil, err
 	}
-	b.report = report{Time: time.Now().UTC(), Machine: machine()}
+	b.report = report{head: head{Time: time.Now().UTC().Truncate(time.Second), Machine: machine(), Rounds: o.rounds}}
 	for _, t := range b.tools {
 		b.report.Tools += t.version(ctx) + "; "
 		if _, err := t.run(ctx, "pull", "-q", "--tls-verify=false", b.image); err != nil {
@@ -137,10 +137,14 @@ func machine() string {
 // runtimes names the programs that both tools use.
 func runtimes() string {
 	var names []string
-	for _, program := range []string{"crun", "conmon", "pasta"} {
-		out, err := exec.Command(program, "--version").Output() //nolint:noctx // a version
+	for _, command := range [][]string{
+		{"crun", "--version"},
+		{"conmon", "--version"},
+		{"dpkg-query", "-W", "-f=passt ${Version}", "passt"}, // pasta tells only a terminal
+	} {
+		out, err := exec.Command(command[0], command[1:]...).Output() //nolint:noctx // a version
 		line, _, _ := strings.Cut(string(out), "\n")
-		if err == nil {
+		if err == nil && line != "" {
 			names = append(names, line)
 		}
 	}
@@ -151,7 +155,7 @@ func runtimes() string {
 // them cannot do ends the case and not the run.
 func (b *bench) measure(ctx context.Context, c spec) ([]result, error) {
 	r := result{
-		Name: c.name, Unit: c.unit, Limit: c.limit, Goal: c.goal,
+		Name: c.name, Unit: c.unit, Limit: c.limit,
 		Samples: map[string][]float64{}, Medians: map[string]float64{},
 	}
 	if r.Unit == "" {

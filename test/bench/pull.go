@@ -34,14 +34,14 @@ func (b *bench) pulls() []spec {
 	}
 	pull := func() []string { return []string{"pull", "-q", "--tls-verify=false", b.layers} }
 	elapsed, used, memory := one, one, one
-	elapsed.name, elapsed.limit, elapsed.goal = "pull of 300 MiB", 1.05, 0.90
+	elapsed.name, elapsed.limit = "pull of 300 MiB", 1.05
 	elapsed.do = func(ctx context.Context, t *tool, _ string) (float64, error) { return b.timed(ctx, t, pull()...) }
-	used.name, used.unit, used.limit, used.goal = "pull of 300 MiB, CPU", "CPU ms", 0.80, 0.75
+	used.name, used.unit, used.limit = "pull of 300 MiB, CPU", "CPU ms", 0.80
 	used.do = func(ctx context.Context, t *tool, _ string) (float64, error) {
 		u, err := t.usage(ctx, pull()...)
 		return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e6, err
 	}
-	memory.name, memory.unit, memory.limit, memory.goal = "pull of 300 MiB, peak memory", "MB", 1.05, 0.80
+	memory.name, memory.unit, memory.limit = "pull of 300 MiB, peak memory", "MB", 1.05
 	memory.do = func(ctx context.Context, t *tool, _ string) (float64, error) {
 		return t.peak(ctx, pull()...)
 	}

@@ -1,32 +1,120 @@
 package main
 
 import (
-	"context"
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
-	"path/filepath"
-	"slices"
+	"time"
 )
 
-const rowFormat = "%-34s %-7s %9s %9s %9s %7s %7s %7s\n"
+// report is what a run has found; the JSON file holds all of it.
+type report struct {
+	head    `json:"head"`
+	Results []result `json:"results"`
+	Phases  []phases `json:"phases"`
+	// Starts are what the picture is made of.
+	Starts []start `json:"starts,omitempty"`
+}
+
+// head is when and on what.
+type head struct {
+	Time    time.Time `json:"time"`
+	Machine string    `json:"machine"`
+	Tools   string    `json:"tools"`
+	Rounds  int       `json:"rounds"`
+}
+
+// write puts the report into a file: one line for each result, so that two of them
+// can be compared, and no more digits than mean something.
+func (r *report) write(path string) error {
+	var out bytes.Buffer
+	var errs []error
+	add := func(before string, x any, after string) {
+		data, err := json.Marshal(x)
+		errs = append(errs, err)
+		fmt.Fprintf(&out, "%s%s%s\n", before, data, after)
+	}
+	add("{\"head\":", r.head, ",\n\"results\":[")
+	for i, x := range r.Results {
+		add("", x.rounded(), comma(i, len(r.Results)))
+	}
+	add("],\"phases\":", r.Phases, ",")
+	add("\"starts\":", r.Starts, "}")
+	return errors.Join(append(errs, os.WriteFile(path, out.Bytes(), 0o600))...)
+}
+
+func comma(i, n int) string {
+	if i == n-1 {
+		return ""
+	}
+	return ","
+}
+
+func readReport(path string) (*report, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var r report
+	if err := json.Unmarshal(data, &r); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &r, nil
+}
+
+// rounded is the result with tenths, or three digits of what is smaller.
+func (r result) rounded() result {
+	samples, medians := map[string][]float64{}, map[string]float64{}
+	for name, values := range r.Samples {
+		for _, x := range values {
+			samples[name] = append(samples[name], round(x))
+		}
+	}
+	for name, x := range r.Medians {
+		medians[name] = round(x)
+	}
+	r.Samples, r.Medians = samples, medians
+	r.Ratio = math.Round(r.Ratio*1e4) / 1e4
+	return r
+}
+
+func round(x float64) float64 {
+	unit := 10.0
+	if x > 0 && x < 10 {
+		unit = math.Pow(10, 2-math.Floor(math.Log10(x)))
+	}
+	return math.Round(x*unit) / unit
+}
+
+const rowFormat = "%-38s %-7s %9s %9s %9s %7s %7s\n"
 
 func printHead(out io.Writer) {
-	fmt.Fprintf(out, rowFormat, "case", "unit", "pod", "podman", "buildah", "ratio", "limit", "goal")
+	fmt.Fprintf(out, rowFormat, "case", "unit", "pod", "podman", "buildah", "ratio", "limit")
 }
 
 func printRow(out io.Writer, r result) {
 	if r.Error != "" {
-		fmt.Fprintf(out, "%-34s failed: %s\n", r.Name, r.Error)
+		fmt.Fprintf(out, "%-38s failed: %s\n", r.Name, r.Error)
 		return
 	}
 	third := "-"
 	if median, ok := r.Medians[buildahName]; ok {
-		third = number(median, 1)
+		third = value(median)
 	}
-	fmt.Fprintf(out, rowFormat, r.Name, r.Unit, number(r.Medians[podName], 1), number(r.Medians[podmanName], 1), third,
-		number(r.Ratio, 2), bound(r.Limit), bound(r.Goal))
+	fmt.Fprintf(out, rowFormat, r.Name, r.Unit, value(r.Medians[podName]), value(r.Medians[podmanName]), third,
+		number(r.Ratio, 2), bound(r.Limit))
+}
+
+// value shows a measured value: tenths, and more of a small one.
+func value(x float64) string {
+	if x < 10 {
+		return number(x, 2)
+	}
+	return number(x, 1)
 }
 
 func number(x float64, digits int) string { return fmt.Sprintf("%.*f", digits, x) }
@@ -40,8 +128,11 @@ func bound(x float64) string {
 
 // verdict names what failed or is above its limit.
 func (r *report) verdict(out io.Writer) bool {
-	ok := true
+	ok := len(r.Results) > 0
 	fmt.Fprintln(out)
+	if !ok {
+		fmt.Fprintln(out, "nothing was measured")
+	}
 	for _, x := range r.Results {
 		switch {
 		case x.Error != "":
@@ -56,91 +147,4 @@ func (r *report) verdict(out io.Writer) bool {
 		fmt.Fprintln(out, "all limits kept")
 	}
 	return ok
-}
-
-// phases are the steps of one command, as its own trace shows them.
-type phases struct {
-	Command string  `json:"command"`
-	Phases  []phase `json:"phases"`
-}
-
-// phase is the median of one step: when it began, and how long it took.
-type phase struct {
-	Name     string  `json:"name"`
-	Start    float64 `json:"start_ms"`
-	Duration float64 `json:"duration_ms"`
-}
-
-// phases traces one start with and one without a network.
-func (b *bench) phases(ctx context.Context, rounds int) ([]phases, error) {
-	var pod *tool
-	for _, t := range b.tools {
-		if t.name == podName {
-			pod = t
-		}
-	}
-	var all []phases
-	for _, network := range []string{"none", "pasta"} {
-		args := []string{"run", "--rm", "--network", network, b.image, "true"}
-		p := phases{Command: "run --rm --network " + network}
-		times := timings{starts: map[string][]float64{}, durations: map[string][]float64{}}
-		for range rounds {
-			settle(ctx)
-			if err := times.trace(ctx, pod, filepath.Join(b.runDir, "trace"), args); err != nil {
-				return nil, err
-			}
-		}
-		for name := range times.starts {
-			p.Phases = append(p.Phases, phase{Name: name, Start: median(times.starts[name]), Duration: median(times.durations[name])})
-		}
-		slices.SortFunc(p.Phases, func(x, y phase) int {
-			switch {
-			case x.Start < y.Start:
-				return -1
-			case x.Start > y.Start:
-				return 1
-			}
-			return 0
-		})
-		all = append(all, p)
-	}
-	return all, nil
-}
-
-// timings are when the steps of several traces began and how long they took.
-type timings struct{ starts, durations map[string][]float64 }
-
-// trace runs one command and adds what its trace says.
-func (m timings) trace(ctx context.Context, t *tool, file string, args []string) error {
-	if _, err := t.run(ctx, append([]string{"--trace", file}, args...)...); err != nil {
-		return err
-	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	var trace struct {
-		TraceEvents []struct {
-			Name     string  `json:"name"`
-			Start    float64 `json:"ts"`
-			Duration float64 `json:"dur"`
-		} `json:"traceEvents"`
-	}
-	if err := json.Unmarshal(data, &trace); err != nil {
-		return fmt.Errorf("trace of %s: %w", t.name, err)
-	}
-	for _, e := range trace.TraceEvents {
-		m.starts[e.Name] = append(m.starts[e.Name], e.Start/1000)
-		m.durations[e.Name] = append(m.durations[e.Name], e.Duration/1000)
-	}
-	return nil
-}
-
-func printPhases(out io.Writer, all []phases) {
-	for _, p := range all {
-		fmt.Fprintf(out, "\nphases of pod %s (ms)\n%-20s %8s %8s\n", p.Command, "phase", "begins", "takes")
-		for _, x := range p.Phases {
-			fmt.Fprintf(out, "%-20s %8.1f %8.2f\n", x.Name, x.Start, x.Duration)
-		}
-	}
 }
