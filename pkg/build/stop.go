@@ -34,6 +34,30 @@ func (i Interrupted) Error() string { return "the build was interrupted: " + i.S
 // ExitCode is what a shell reports of a program that died of the signal.
 func (i Interrupted) ExitCode() int { return 128 + int(i.Signal) }
 
+// Interruptible is a context that a signal ends, with Interrupted as its cause, until
+// stop: for what comes before Run, which listens itself.
+func Interruptible(ctx context.Context) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	return ctx, listen(ctx, cancel)
+}
+
+// listen cancels ctx when a signal comes, until stop.
+func listen(ctx context.Context, cancel context.CancelCauseFunc) (stop func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		select {
+		case sig := <-signals:
+			cancel(Interrupted{sig.(syscall.Signal)}) //nolint:errcheck // signals of this system are these
+		case <-ctx.Done():
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		cancel(nil)
+	}
+}
+
 // stages is what is needed to end all stages of a build together. buildah returns
 // when one of them has failed, and leaves the others running; the program's end
 // would leave their containers and mounts behind.
@@ -43,16 +67,17 @@ type stages struct {
 	running *semaphore.Weighted
 	jobs    int64
 	// suffix is in the names of the build's containers and of no others.
-	suffix  string
-	signals chan os.Signal
-	ctx     context.Context //nolint:containedctx // it is the build's, made here
-	cancel  context.CancelCauseFunc
+	suffix string
+	// deaf ends the listening to signals.
+	deaf   func()
+	ctx    context.Context //nolint:containedctx // it is the build's, made here
+	cancel context.CancelCauseFunc
 }
 
 // watch prepares opts for a build whose stages can be ended.
 func watch(ctx context.Context, store storage.Store, opts *define.BuildOptions) (*stages, error) {
 	s := &stages{
-		store: store, jobs: 1, suffix: "working-container-" + strings.ToLower(rand.Text()[:8]), signals: make(chan os.Signal, 1),
+		store: store, jobs: 1, suffix: "working-container-" + strings.ToLower(rand.Text()[:8]),
 	}
 	if opts.Jobs != nil {
 		if *opts.Jobs < 0 {
@@ -67,14 +92,7 @@ func watch(ctx context.Context, store storage.Store, opts *define.BuildOptions) 
 	opts.JobSemaphore, opts.ContainerSuffix = s.running, s.suffix
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	// buildah listens too while a step runs, and hands the signal on to it.
-	signal.Notify(s.signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	go func() {
-		select {
-		case sig := <-s.signals:
-			s.cancel(Interrupted{sig.(syscall.Signal)}) //nolint:errcheck // signals of this system are these
-		case <-s.ctx.Done():
-		}
-	}()
+	s.deaf = listen(s.ctx, s.cancel)
 	return s, nil
 }
 
@@ -90,7 +108,7 @@ func (s *stages) end(err error) error {
 
 // close ends what a build that has not worked leaves.
 func (s *stages) close(err error) error {
-	defer signal.Stop(s.signals)
+	defer s.deaf()
 	if err == nil {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -294,7 +295,8 @@ func wickedly(box *sandbox, next http.Handler) http.Handler {
 // pack [-gzip] FILE ITEM... makes an archive of items as those of hostile, and
 //
 //	PATH<FILE    the content of FILE         PATH:many  a million files below PATH
-//	PATH:zeros   a file of 64 GiB of zeros
+//	PATH:zeros   a file of 64 GiB of zeros   PATH:some  20 000 files below PATH
+//	PATH:again   an empty file, a million times
 //
 // in the order given, twice if named twice.
 func packCommand(ts *testscript.TestScript, neg bool, args []string) {
@@ -304,7 +306,7 @@ func packCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if err := flags.Parse(args); err != nil || neg || flags.NArg() < 2 {
 		ts.Fatalf("usage: pack [-gzip] FILE ITEM... (%v)", err)
 	}
-	f, err := os.OpenFile(ts.MkAbs(flags.Arg(0)), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(ts.MkAbs(flags.Arg(0)), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	ts.Check(err)
 	defer f.Close()
 	p := &packer{ts: ts, file: f, zip: *compressed}
@@ -326,6 +328,7 @@ const (
 	bomb  = 64 << 30
 	piece = 64 << 20
 	many  = 1_000_000
+	some  = 20_000
 )
 
 func (p *packer) add(item string) error {
@@ -337,7 +340,11 @@ func (p *packer) add(item string) error {
 	case "zeros":
 		return p.zeros(path)
 	case "many":
-		return p.many(path)
+		return p.many(path, many)
+	case "some":
+		return p.many(path, some)
+	case "again":
+		return p.again(path)
 	}
 	e, err := parseItem(item)
 	if err != nil {
@@ -361,8 +368,8 @@ func (p *packer) entry(e entry) error {
 	return p.member(out.Bytes())
 }
 
-func (p *packer) many(path string) error {
-	for start := 0; start < many; start += 10000 {
+func (p *packer) many(path string, files int) error {
+	for start := 0; start < files; start += 10000 {
 		var out bytes.Buffer
 		w := tar.NewWriter(&out)
 		for n := start; n < start+10000; n++ {
@@ -375,6 +382,34 @@ func (p *packer) many(path string) error {
 			return err
 		}
 		if err := p.member(out.Bytes()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// again writes one piece over and over.
+func (p *packer) again(path string) error {
+	var one bytes.Buffer
+	head := file(path, "", 0o644).header
+	w := tar.NewWriter(&one)
+	if err := errors.Join(w.WriteHeader(&head), w.Flush()); err != nil {
+		return err
+	}
+	all := bytes.Repeat(one.Bytes(), piece/one.Len())
+	from, err := p.file.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return err
+	}
+	if err := p.member(all); err != nil {
+		return err
+	}
+	to, err := p.file.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return err
+	}
+	for range many * one.Len() / piece {
+		if _, err := io.Copy(p.file, io.NewSectionReader(p.file, from, to-from)); err != nil {
 			return err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"go.podman.io/storage/pkg/archive"
 
+	"github.com/rootless-pod/pod/internal/heldir"
 	"github.com/rootless-pod/pod/pkg/build/reason"
 	"github.com/rootless-pod/pod/pkg/image"
 )
@@ -23,7 +24,9 @@ import (
 type source struct {
 	dir   string
 	files []string
-	// temporary is removed after the build; empty when nothing was brought.
+	// brought is removed after the build, with its path, temporary; nil and empty when
+	// nothing was brought.
+	brought   *heldir.Dir
 	temporary string
 	// stdin is the file that keeps what -f - has read.
 	stdin string
@@ -36,8 +39,8 @@ const stdinFile = "/dev/stdin"
 
 func (s *source) close() error {
 	var err error
-	if s.temporary != "" {
-		err = os.RemoveAll(s.temporary)
+	if s.brought != nil {
+		err = s.brought.Close()
 	}
 	if s.stdin != "" {
 		err = errors.Join(err, os.Remove(s.stdin))
@@ -70,7 +73,7 @@ func locate(ctx context.Context, args, files []string, in io.Reader) (_ *source,
 	if s.named = s.dir; s.temporary != "" {
 		s.named = args[0]
 	}
-	if err := s.spool(in); err != nil {
+	if err := s.spool(ctx, in); err != nil {
 		return nil, err
 	}
 	if info, err := os.Stat(s.dir); err != nil {
@@ -91,7 +94,7 @@ func locate(ctx context.Context, args, files []string, in io.Reader) (_ *source,
 
 // spool keeps the Containerfile that comes from standard input: it is read more
 // than once.
-func (s *source) spool(in io.Reader) error {
+func (s *source) spool(ctx context.Context, in io.Reader) error {
 	at := slices.Index(s.files, stdinFile)
 	if at < 0 {
 		return nil
@@ -101,7 +104,10 @@ func (s *source) spool(in io.Reader) error {
 		return fmt.Errorf("read the Containerfile of standard input: %w", err)
 	}
 	s.stdin, s.files[at] = f.Name(), f.Name()
-	_, err = io.Copy(f, in)
+	err = abandon(ctx, func() error {
+		_, err := io.Copy(f, in)
+		return err //nolint:wrapcheck // below
+	})
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("read the Containerfile of standard input: %w", err)
 	}
@@ -145,25 +151,25 @@ func (s *source) bring(ctx context.Context, args []string, in io.Reader) error {
 	}
 	switch address, err := url.Parse(args[0]); {
 	case args[0] == "-":
-		return s.receive("standard input", in)
+		return s.receive(ctx, "standard input", in)
 	case err == nil && image.OnWeb(args[0]) && !strings.HasSuffix(address.Path, ".git"):
 		return s.download(ctx, args[0])
 	}
 	if repository(args[0]) {
-		return s.clone(args[0])
+		return s.clone(ctx, args[0])
 	}
 	var err error
 	if s.dir, err = filepath.Abs(args[0]); err != nil {
 		return fmt.Errorf("context %s: %w", args[0], err)
 	}
 	if info, err := os.Stat(s.dir); err == nil && info.Mode().IsRegular() && archive.IsArchivePath(s.dir) {
-		return s.unpack(s.dir)
+		return s.unpack(ctx, s.dir)
 	}
 	return nil
 }
 
 // unpack makes the context of a local archive.
-func (s *source) unpack(path string) error {
+func (s *source) unpack(ctx context.Context, path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("context %s: %w", path, err)
@@ -172,7 +178,7 @@ func (s *source) unpack(path string) error {
 	if err := s.room(); err != nil {
 		return err
 	}
-	return s.fill(path, f)
+	return s.fill(ctx, path, f)
 }
 
 // discover looks for the Containerfile of a context.

@@ -13,17 +13,25 @@ import (
 	"path/filepath"
 
 	"go.podman.io/buildah/define"
+	"go.podman.io/buildah/pkg/parse"
 	"go.podman.io/image/v5/pkg/compression"
 	"go.podman.io/storage/pkg/chrootarchive"
 
+	"github.com/rootless-pod/pod/internal/heldir"
 	"github.com/rootless-pod/pod/pkg/image"
 )
 
-// room makes the directory for a context that is brought.
+// broughtPrefix begins the directories of contexts that were brought.
+const broughtPrefix = "pod-build-context-"
+
+// room makes the directory for a context that is brought, and removes those that
+// killed builds have left.
 func (s *source) room() (err error) {
-	if s.temporary, err = os.MkdirTemp("", "pod-build-"); err != nil {
+	heldir.Sweep(parse.GetTempDir(), broughtPrefix, nil)
+	if s.brought, err = heldir.New(parse.GetTempDir(), broughtPrefix); err != nil {
 		return fmt.Errorf("directory for the context: %w", err)
 	}
+	s.temporary = s.brought.Path()
 	s.dir = filepath.Join(s.temporary, "context")
 	if err := os.Mkdir(s.dir, 0o700); err != nil {
 		return fmt.Errorf("directory for the context: %w", err)
@@ -33,11 +41,15 @@ func (s *source) room() (err error) {
 
 // clone brings a repository. buildah leaves what it has of one that it cannot bring;
 // it is in a directory that is removed.
-func (s *source) clone(name string) error {
+func (s *source) clone(ctx context.Context, name string) error {
 	if err := s.room(); err != nil {
 		return err
 	}
-	cloned, sub, err := define.TempDirForURL(s.dir, "", name)
+	var cloned, sub string
+	err := abandon(ctx, func() (err error) {
+		cloned, sub, err = define.TempDirForURL(s.dir, "", name)
+		return err //nolint:wrapcheck // below
+	})
 	if err != nil {
 		return fmt.Errorf("context %s: %w", name, err)
 	}
@@ -59,11 +71,11 @@ func (s *source) download(ctx context.Context, address string) error {
 	if answer.StatusCode < http.StatusOK || answer.StatusCode >= http.StatusMultipleChoices {
 		return fmt.Errorf("context %s: invalid response status %d", address, answer.StatusCode)
 	}
-	return s.receive(address, answer.Body)
+	return s.receive(ctx, address, answer.Body)
 }
 
 // receive makes the context of a stream.
-func (s *source) receive(name string, in io.Reader) error {
+func (s *source) receive(ctx context.Context, name string, in io.Reader) error {
 	if err := s.room(); err != nil {
 		return err
 	}
@@ -75,39 +87,62 @@ func (s *source) receive(name string, in io.Reader) error {
 	if err := os.Remove(f.Name()); err != nil {
 		return fmt.Errorf("context %s: %w", name, err)
 	}
-	if _, err := io.Copy(f, in); err != nil {
+	err = abandon(ctx, func() error {
+		_, err := io.Copy(f, in)
+		return err //nolint:wrapcheck // below
+	})
+	if err != nil {
 		return fmt.Errorf("context %s: %w", name, err)
 	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("context %s: %w", name, err)
+	return s.fill(ctx, name, f)
+}
+
+// abandon does what may never end, such as to read a pipe to which nobody writes: it
+// waits no longer than until ctx is done.
+func abandon(ctx context.Context, do func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	return s.fill(name, f)
 }
 
 // fill makes the context of a file: an archive, unpacked in a chroot, or else a
 // Containerfile.
-func (s *source) fill(name string, f *os.File) error {
-	stream, compressed, err := compression.AutoDecompress(f)
+func (s *source) fill(ctx context.Context, name string, f *os.File) error {
+	in, err := begin(ctx, name, f)
 	if err != nil {
-		return fmt.Errorf("context %s: %w", name, err)
+		return err
 	}
-	defer stream.Close() //nolint:errcheck // read only
-	watched := &watched{Reader: image.Bounded(name, f, stream)}
-	plain := bufio.NewReader(watched)
-	head, err := plain.Peek(512)
+	defer func() { in.close() }()
+	head, err := in.plain.Peek(512)
 	_, headErr := tar.NewReader(bytes.NewReader(head)).Next()
 	switch {
 	case err == nil && !errors.Is(headErr, tar.ErrHeader):
-		if err = chrootarchive.Untar(plain, s.dir, nil); err != nil {
+		found := survey(in.headers(f), maxMembers)
+		if err := in.failed(); err != nil {
+			return err
+		}
+		if err := found.fits(s.dir); err != nil {
+			return fmt.Errorf("context %s: %w", name, err)
+		}
+		in.close()
+		if in, err = begin(ctx, name, f); err != nil {
+			return err
+		}
+		if err = chrootarchive.Untar(in.plain, s.dir, nil); err != nil {
 			err = errors.New(err.Error()) // not the exit code of the child that unpacks
 		}
-	case compressed:
+	case in.compressed:
 		return fmt.Errorf("context %s: no archive", name)
 	default:
-		err = s.instructions(plain)
+		err = s.instructions(in.plain)
 	}
-	if watched.err != nil {
-		return fmt.Errorf("context: %w", watched.err)
+	if err := in.failed(); err != nil {
+		return err
 	}
 	if err != nil {
 		return fmt.Errorf("context %s: %w", name, err)
@@ -115,13 +150,60 @@ func (s *source) fill(name string, f *os.File) error {
 	return nil
 }
 
-// watched keeps the error of a reader, which who reads makes another of.
+// stream is a file of a context that is read from its beginning, decompressed.
+type stream struct {
+	plain      *bufio.Reader
+	compressed bool
+	watched    *watched
+	close      func()
+}
+
+// begin reads f from its beginning, as long as ctx is not done.
+func begin(ctx context.Context, name string, f *os.File) (*stream, error) {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("context %s: %w", name, err)
+	}
+	in, compressed, err := compression.AutoDecompress(f)
+	if err != nil {
+		return nil, fmt.Errorf("context %s: %w", name, err)
+	}
+	w := &watched{Reader: image.Bounded(name, f, in), ctx: ctx}
+	return &stream{plain: bufio.NewReader(w), compressed: compressed, watched: w, close: func() { _ = in.Close() }}, nil
+}
+
+// headers is what the members of the archive are read from: where it is not
+// compressed from the file, in which their content can be skipped.
+func (in *stream) headers(f *os.File) io.Reader {
+	if in.compressed {
+		return in.plain
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return in.plain
+	}
+	return f
+}
+
+// failed is the error of what was read, which whoever read it made another of.
+func (in *stream) failed() error {
+	if in.watched.err != nil {
+		return fmt.Errorf("context: %w", in.watched.err)
+	}
+	return nil
+}
+
+// watched keeps the error of a reader, which who reads makes another of, and ends
+// with ctx.
 type watched struct {
 	io.Reader
+	ctx context.Context //nolint:containedctx // a reader is given none
 	err error
 }
 
 func (w *watched) Read(p []byte) (int, error) {
+	if w.ctx.Err() != nil {
+		w.err = context.Cause(w.ctx)
+		return 0, w.err
+	}
 	n, err := w.Reader.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
 		w.err = err
