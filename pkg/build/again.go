@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 
 	"go.podman.io/storage"
 
@@ -13,9 +16,22 @@ import (
 	"github.com/rootless-pod/pod/pkg/image"
 )
 
-// Verify builds once more, without the cache and without a name, compares the
-// result with the image of the first build, and removes it.
-func Verify(ctx context.Context, images *image.Store, r Request, first string) (report *verify.Report, err error) {
+// Results has a build note the images that it ends in: one for each platform.
+func (r *Request) Results() *[]string {
+	var ids []string
+	tell := r.Progress.Event
+	r.Progress.Event = func(e *progress.Event) {
+		if e.Kind == progress.Image {
+			ids = append(ids, e.ID)
+		}
+		tell(e)
+	}
+	return &ids
+}
+
+// Verify builds once more, without the cache and without a name, compares the results
+// with the images of the first build, each with that of its platform, and removes them.
+func Verify(ctx context.Context, images *image.Store, r Request, first []string) (reports []*verify.Report, err error) {
 	store, _, err := images.Builder()
 	if err != nil {
 		return nil, err
@@ -39,12 +55,58 @@ func Verify(ctx context.Context, images *image.Store, r Request, first string) (
 		}
 		tell(e)
 	}
+	second := r.Results()
 	defer func() { err = errors.Join(err, drop(store, had, made)) }()
-	second, err := Run(ctx, images, r)
+	id, err := Run(ctx, images, r)
 	if err != nil {
 		return nil, fmt.Errorf("the second build: %w", err)
 	}
-	return verify.Compare(store, first, second) //nolint:wrapcheck // it says what it does
+	if len(*second) == 0 {
+		*second = []string{id}
+	}
+	return compare(store, first, *second)
+}
+
+// compare compares the images of two builds, platform by platform.
+func compare(store storage.Store, first, second []string) ([]*verify.Report, error) {
+	before, err := byPlatform(store, first)
+	if err != nil {
+		return nil, err
+	}
+	after, err := byPlatform(store, second)
+	if err != nil {
+		return nil, err
+	}
+	var reports []*verify.Report
+	for _, platform := range slices.Sorted(maps.Keys(before)) {
+		id, ok := after[platform]
+		if !ok || len(before) != len(after) {
+			return nil, fmt.Errorf("the second build is for %s, the first was for %s: the base images have changed meanwhile",
+				strings.Join(slices.Sorted(maps.Keys(after)), ", "), strings.Join(slices.Sorted(maps.Keys(before)), ", "))
+		}
+		report, err := verify.Compare(store, before[platform], id)
+		if err != nil {
+			return nil, err //nolint:wrapcheck // it says what it does
+		}
+		if len(before) > 1 {
+			report.Platform = platform
+		}
+		reports = append(reports, report)
+	}
+	return reports, nil
+}
+
+// byPlatform are images by what they are for.
+func byPlatform(store storage.Store, ids []string) (map[string]string, error) {
+	all := map[string]string{}
+	for _, id := range ids {
+		platform, err := verify.Platform(store, id)
+		if err != nil {
+			return nil, err //nolint:wrapcheck // it says what it does
+		}
+		all[platform] = id
+	}
+	return all, nil
 }
 
 func ids(store storage.Store) (map[string]bool, error) {

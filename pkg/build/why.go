@@ -58,8 +58,6 @@ func (r *Request) Plans(ctx context.Context) ([]*plan.Plan, error) {
 func (r *Request) read(ctx context.Context, name string) ([]byte, error) {
 	var in io.ReadCloser
 	switch {
-	case strings.HasSuffix(name, ".in"):
-		return nil, fmt.Errorf("the Containerfile %s: a plan of a file for the C preprocessor is not supported yet", name)
 	case image.OnWeb(name):
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, name, http.NoBody)
 		if err != nil {
@@ -81,6 +79,9 @@ func (r *Request) read(ctx context.Context, name string) ([]byte, error) {
 		in = f
 	}
 	defer in.Close() //nolint:errcheck // read only
+	if strings.HasSuffix(name, ".in") {
+		return preprocessed(ctx, name, io.LimitReader(in, maxContainerfile), &r.Options)
+	}
 	data, err := io.ReadAll(io.LimitReader(in, maxContainerfile))
 	if err != nil {
 		return nil, fmt.Errorf("the Containerfile %s: %w", name, err)
@@ -99,7 +100,7 @@ func (r *Request) remember(ctx context.Context, store storage.Store, o *progress
 		return nothing
 	}
 	for _, name := range r.Files {
-		if strings.Contains(name, "://") || strings.HasSuffix(name, ".in") {
+		if strings.Contains(name, "://") {
 			return nothing
 		}
 	}

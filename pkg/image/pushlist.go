@@ -81,6 +81,11 @@ func (l *library) pushList(ctx context.Context, list *libimage.ManifestList, nam
 		if out.Digest = written.String(); err != nil {
 			return err
 		}
+		if !opts.ListOnly {
+			if err := l.signInstances(ctx, gpg, out, &opts.PushOptions); err != nil {
+				return err
+			}
+		}
 		return l.signPushed(ctx, gpg, out, &opts.PushOptions)
 	})
 	if err != nil && strings.Contains(err.Error(), "locating item named \"manifest-") {

@@ -209,25 +209,56 @@ func (l *library) signPushed(ctx context.Context, gpg *trust.GPG, pushed Pushed,
 	if err != nil {
 		return err
 	}
+	return opts.Explain(pushed.Destination, signAt(ctx, gpg, ref, opts.context(l.sys), digest.Digest(pushed.Digest), opts.RemoveSignatures))
+}
+
+// signInstances signs with gpg the images that a push has brought along with a list:
+// whoever pulls asks for the signature of the image, not of the list.
+func (l *library) signInstances(ctx context.Context, gpg *trust.GPG, pushed Pushed, opts *PushOptions) error {
+	if gpg == nil {
+		return nil
+	}
+	ref, err := registryRef(pushed.Destination)
+	if err != nil {
+		return err
+	}
 	sys := opts.context(l.sys)
-	sum := digest.Digest(pushed.Digest)
-	raw, all, err := signaturesOf(ctx, ref, sys, sum)
+	raw, _, err := signaturesOf(ctx, ref, sys, digest.Digest(pushed.Digest))
 	if err != nil {
 		return opts.Explain(pushed.Destination, err)
+	}
+	list, err := manifest.ListFromBlob(raw, manifest.GuessMIMEType(raw))
+	if err != nil {
+		return opts.Explain(pushed.Destination, err)
+	}
+	for _, sum := range list.Instances() {
+		if err := signAt(ctx, gpg, ref, sys, sum, opts.RemoveSignatures); err != nil {
+			return opts.Explain(pushed.Destination, err)
+		}
+	}
+	return nil
+}
+
+// signAt signs with gpg what is at a registry, and keeps the signatures that it has
+// unless they are to be removed.
+func signAt(ctx context.Context, gpg *trust.GPG, ref types.ImageReference, sys *types.SystemContext, sum digest.Digest, remove bool) error {
+	raw, all, err := signaturesOf(ctx, ref, sys, sum)
+	if err != nil {
+		return err
 	}
 	signed, err := gpg.Sign(ctx, raw, ref.DockerReference().String())
 	if err != nil {
 		return err
 	}
-	if opts.RemoveSignatures {
+	if remove {
 		all = nil
 	}
 	dest, err := ref.NewImageDestination(ctx, sys)
 	if err != nil {
-		return opts.Explain(pushed.Destination, err)
+		return err
 	}
 	err = dest.PutSignatures(ctx, append(all, signed), &sum)
-	return opts.Explain(pushed.Destination, errors.Join(err, dest.Close()))
+	return errors.Join(err, dest.Close())
 }
 
 // Signed runs a push of something else than an image to a registry, and adds gpg's

@@ -20,6 +20,8 @@ import (
 
 // Report is what a comparison has found.
 type Report struct {
+	// Platform is set if there are several.
+	Platform string `json:"platform,omitempty"`
 	// First and Second are the digests of the manifests.
 	First  digest.Digest `json:"first"`
 	Second digest.Digest `json:"second"`
@@ -115,6 +117,15 @@ func Compare(store storage.Store, first, second string) (*Report, error) {
 	r.Config = compareFields(a.config, b.config)
 	r.remedy()
 	return r, nil
+}
+
+// Platform is what an image of the store is for, as in linux/arm64/v8.
+func Platform(store storage.Store, id string) (string, error) {
+	img, err := read(store, id)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(strings.Join([]string{img.parsed.OS, img.parsed.Architecture, img.parsed.Variant}, "/"), "/"), nil
 }
 
 func read(store storage.Store, id string) (*image, error) {
@@ -279,6 +290,9 @@ func (r *Report) remedy() {
 // Text is the report for people, in lines.
 func (r *Report) Text() string {
 	var b strings.Builder
+	if r.Platform != "" {
+		b.WriteString(r.Platform + ": ")
+	}
 	if r.Same {
 		fmt.Fprintf(&b, "verified: both builds have the digest %s\n", r.First)
 		return b.String()

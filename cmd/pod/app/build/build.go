@@ -58,7 +58,7 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 	if err != nil {
 		return err
 	}
-	src, err := locate(ctx, args, f.build.File, a.In)
+	src, err := bring(ctx, a, f, args)
 	if err != nil {
 		return err
 	}
@@ -77,9 +77,6 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 		return printPlans(ctx, a, &request, f.plan)
 	}
 	if f.verify {
-		if err := canVerify(&request); err != nil {
-			return err
-		}
 		opts.NoCache = true // what another build has made proves nothing
 	}
 	images, err := a.Images(ctx)
@@ -95,6 +92,12 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 	}
 	request.Progress, request.Warn = tell, func(text string) { a.Warn("%s", text) }
 	request.Options, request.Key, request.Isolation = opts, src.key(), isolation
+	results := request.Results()
+	sign, err := f.signer(ctx, images, &request.Options)
+	if err != nil {
+		return err
+	}
+	defer sign.close(ctx)
 	id, err := build.Run(ctx, images, request)
 	if endErr := end(err); endErr != nil {
 		a.Warn("%v", endErr)
@@ -102,15 +105,33 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 	if err != nil {
 		return exitOf(err)
 	}
+	if err := sign.image(ctx, id); err != nil {
+		return err
+	}
 	a.Record(events.Image, events.Build, id, opts.Output)
 	if err := images.MarkBuilt(ctx, id); err != nil {
 		a.Warn("%v", err)
 	}
 	a.CollectGarbage(ctx)
 	if f.verify {
-		return verifyBuild(ctx, images, &request, how, id)
+		if len(*results) == 0 {
+			*results = []string{id} // it is written to the file of --iidfile alone
+		}
+		return verifyBuild(ctx, images, &request, how, *results)
 	}
 	return nil
+}
+
+// bring finds the context and brings it; a signal ends that, and leaves nothing.
+func bring(ctx context.Context, a *cli.App, f *flags, args []string) (*source, error) {
+	ctx, stop := build.Interruptible(ctx)
+	defer stop()
+	src, err := locate(ctx, args, f.build.File, a.In)
+	var interrupted build.Interrupted
+	if err != nil && errors.As(context.Cause(ctx), &interrupted) {
+		return nil, interrupted
+	}
+	return src, err
 }
 
 // exitOf ends pod as the failing RUN ended, which scripts ask for.

@@ -125,6 +125,11 @@ func (f *flags) options(ctx context.Context, a *cli.App, cmd *cobra.Command, src
 	if logrus.GetLevel() == logrus.ErrorLevel {
 		logrus.SetLevel(logrus.WarnLevel)
 	}
+	if opts.ConfidentialWorkload.Convert {
+		if err := confidential(); err != nil {
+			return opts, remove, err
+		}
+	}
 	opts.Layers = f.layers.Layers
 	// podman's --squash joins the new layers, which is buildah without layers;
 	// --squash-all joins those of the base too, which is buildah's --squash.

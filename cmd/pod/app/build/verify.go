@@ -3,8 +3,8 @@ package build
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"io"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/pkg/build"
@@ -13,24 +13,31 @@ import (
 	"github.com/rootless-pod/pod/pkg/image"
 )
 
-// canVerify refuses what is more than one image.
-func canVerify(r *build.Request) error {
-	if len(r.Options.Platforms) > 1 || r.Options.AllPlatforms || r.Options.Manifest != "" {
-		return errors.New("--verify of several platforms or of a manifest list is not supported yet: verify one platform at a time")
+// verifyBuild builds again and says what differs.
+func verifyBuild(ctx context.Context, images *image.Store, r *build.Request, how string, first []string) error {
+	again := *r
+	again.Progress = progress.Options{Event: func(*progress.Event) {}}
+	reports, err := build.Verify(ctx, images, again, first)
+	if err != nil {
+		return exitOf(err)
+	}
+	same := true
+	for _, report := range reports {
+		if err := printReport(r.Options.Out, r.Options.Err, how, report); err != nil {
+			return err
+		}
+		same = same && report.Same
+	}
+	if !same {
+		return &cli.Exit{Code: 1}
 	}
 	return nil
 }
 
-// verifyBuild builds again and says what differs.
-func verifyBuild(ctx context.Context, images *image.Store, r *build.Request, how, id string) error {
-	again := *r
-	again.Progress = progress.Options{Event: func(*progress.Event) {}}
-	report, err := build.Verify(ctx, images, again, id)
-	if err != nil {
-		return exitOf(err)
-	}
+// printReport says what differs, or that nothing does.
+func printReport(out, errOut io.Writer, how string, report *verify.Report) error {
 	if how == showJSON {
-		enc := json.NewEncoder(r.Options.Out)
+		enc := json.NewEncoder(out)
 		enc.SetEscapeHTML(false)
 		err := enc.Encode(struct {
 			Kind string `json:"kind"`
@@ -40,10 +47,7 @@ func verifyBuild(ctx context.Context, images *image.Store, r *build.Request, how
 			return fmt.Errorf("print what differs: %w", err)
 		}
 	} else if how != showQuiet || !report.Same {
-		fmt.Fprint(r.Options.Err, report.Text())
-	}
-	if !report.Same {
-		return &cli.Exit{Code: 1}
+		fmt.Fprint(errOut, report.Text())
 	}
 	return nil
 }
