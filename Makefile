@@ -21,6 +21,7 @@ LDFLAGS   := -s -w -X $(PKG)/internal/version.Commit=$(COMMIT) -X $(PKG)/interna
 UNIT      := ./cmd/... ./internal/... ./pkg/... ./test/summary/... ./test/bench/... $(if $(wildcard docs/gen),./docs/gen/...)
 LINT_VERSION := v2.6.2
 DEBUGTOOLS := pkg/image/debugtools
+HELPER    := bin/libexec/$(shell sed -n 's/^.define POD_HELPER "\(.*\)"/\1/p' pkg/rootless/nsenter/enter.h)
 LINT      := .cache/bin/golangci-lint-$(LINT_VERSION)
 
 # Joining the user namespace is C code: without cgo pod would start itself for ever.
@@ -37,13 +38,19 @@ help: ## list the targets
 deps: ## install what is missing from the distribution
 	@contrib/deps.sh
 
-build: ## build bin/pod
-build: bin/pod
+build: ## build bin/pod and its helper
+build: bin/pod $(HELPER)
 
 # The go command knows best what is out of date, so it is always asked.
 .PHONY: bin/pod
 bin/pod: generate
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/pod ./cmd/pod
+
+# Static, so that it starts fast and anywhere.
+.PHONY: $(HELPER)
+$(HELPER):
+	rm -f $(filter-out $@,$(wildcard bin/libexec/*))
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/helper
 
 # Files the sources embed, but git does not hold.
 .PHONY: generate

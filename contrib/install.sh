@@ -61,6 +61,10 @@ units() { # units KIND DIRECTORY
 stage_all() {
     local page example
     file 0755 bin/pod bin/pod
+    local helper
+    for helper in bin/libexec/*; do # pod does without, and takes longer
+        [[ ! -f $helper ]] || file 0755 "$helper" "libexec/pod/${helper##*/}"
+    done
     file 0755 contrib/libexec/wait-network-online libexec/pod/wait-network-online
     completion bash share/bash-completion/completions/pod
     completion zsh share/zsh/site-functions/_pod

@@ -69,7 +69,7 @@ func run(ctx context.Context, images *image.Store, r Request) (id string, err er
 	opts := r.Options
 	files := parsed(r.Files, opts.ContextDirectory)
 	use := containerUse(files, &opts)
-	heldir.Sweep(durable.RunRoot(), plannedPrefix, nil)
+	heldir.Sweep(durable.RunRoot(), plannedPrefix, dropContexts)
 	scratch, err := heldir.New(durable.RunRoot(), plannedPrefix)
 	if err != nil {
 		return "", err
@@ -97,6 +97,8 @@ func run(ctx context.Context, images *image.Store, r Request) (id string, err er
 	}
 	r.Options = opts
 	remember := r.remember(ctx, layers, &r.Progress)
+	overlay := newContextOverlay(scratch.Path(), files, &opts)
+	overlay.listen(&r.Progress)
 	tap := progress.New(r.Progress)
 	opts.Out, opts.Err, opts.ReportWriter = tap.Out(), tap.Err(), tap.Report()
 	all, err := watch(ctx, layers, &opts)
@@ -105,7 +107,8 @@ func run(ctx context.Context, images *image.Store, r Request) (id string, err er
 	}
 	context.AfterFunc(all.ctx, tap.Hush)                         //nolint:contextcheck // the build's own, made of ctx by watch
 	err = all.end(step.Do(all.ctx, "build", func() (err error) { //nolint:contextcheck // the build's own, made of ctx by watch
-		id, _, err = imagebuildah.BuildDockerfiles(all.ctx, layers, opts, r.Files...)
+		defer overlay.end()
+		id, _, err = imagebuildah.BuildDockerfiles(all.ctx, overlay.around(layers), opts, r.Files...) //nolint:contextcheck // the same
 		return r.Host.explain(ctx, r.Isolation, images.Rejected("", asked, explain(source(ctx, layers, &opts, err))))
 	}))
 	tap.Close(err)

@@ -101,6 +101,8 @@ static void __attribute__((constructor)) pod_enter(int argc, char **argv)
 {
 	if (argc > 0 && strcmp(argv[0], "chrootuser-open") == 0)
 		pod_open_chrooted(argc, argv);
+	if (argc > 0)
+		pod_help(argv);
 	if (argc > 0 && strcmp(basename(argv[0]), "pod-runtime") == 0)
 		pod_old_spec(argc, argv);
 	if (argc > 1 && strcmp(argv[1], "__pause") == 0)

@@ -41,6 +41,13 @@ void pod_open_chrooted(int argc, char **argv) __attribute__((noreturn));
 // returns.
 void pod_old_spec(int argc, char **argv) __attribute__((noreturn));
 
+// POD_HELPER is the small program (cmd/helper) of this version of the libraries that
+// talk to it. The name has their versions, so that no other one is taken for it.
+#define POD_HELPER "helper-buildah1.45.0-storage1.64.2"
+
+// pod_help becomes the small program, if it is there and can do what is wanted.
+void pod_help(char **argv);
+
 // pod_watch is the watcher. It never returns.
 void pod_watch(int argc, char **argv) __attribute__((noreturn));
 

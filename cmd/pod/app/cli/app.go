@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -215,11 +216,12 @@ func (a *App) Images(ctx context.Context) (*image.Store, error) {
 	})
 }
 
-// smallHeap undoes what a short command gets (calmCollector): with blobs the heap
-// would grow to several times of what is alive in it.
+// smallHeap undoes what a short command gets (calmCollector), as soon as garbage is
+// collected: with blobs the heap would grow to several times of what is alive in it.
+// A build of cached steps ends before that.
 func smallHeap() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(75)
+		runtime.AddCleanup(new([64]byte), func(percent int) { debug.SetGCPercent(percent) }, 75)
 	}
 }
 
