@@ -18,7 +18,7 @@ TAGS      := containers_image_openpgp,exclude_graphdriver_btrfs,seccomp,systemd
 COMMIT    := $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
 DATE      := $(shell git log -1 --format=%cI 2>/dev/null)
 LDFLAGS   := -s -w -X $(PKG)/internal/version.Commit=$(COMMIT) -X $(PKG)/internal/version.Date=$(DATE)
-UNIT      := ./cmd/... ./internal/... ./pkg/... ./test/summary/... ./test/bench/... $(if $(wildcard docs/gen),./docs/gen/...)
+UNIT      := ./cmd/... ./internal/... ./pkg/... ./test/summary/... ./test/bench/... ./test/instructions/... $(if $(wildcard docs/gen),./docs/gen/...)
 LINT_VERSION := v2.6.2
 DEBUGTOOLS := pkg/image/debugtools
 HELPER    := bin/libexec/$(shell sed -n 's/^.define POD_HELPER "\(.*\)"/\1/p' pkg/rootless/nsenter/enter.h)
@@ -33,7 +33,7 @@ export GOFLAGS := -tags=$(TAGS) -buildvcs=false
 	completions check check-generated bench soak clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install what is missing from the distribution
 	@contrib/deps.sh
@@ -145,6 +145,19 @@ check-generated: docs completions
 bench: e2e-stage ## compare with the test host's podman
 	@HOST='$(HOST)' test/run bench
 
+# Seconds say little on a machine that does other things too; instructions do.
+.PHONY: instructions instructions-update instructions-stage
+instructions: instructions-stage ## count the instructions of a few commands; make test does, and fails above 10 % more
+	@HOST='$(HOST)' test/run instructions
+
+instructions-update: instructions-stage ## record the instructions of this checkout (test/instructions/recorded.json)
+	@HOST='$(HOST)' test/run instructions-update
+
+# The same program with its symbols, so that the count can say where it grew.
+instructions-stage: e2e-stage
+	$(GO) build -trimpath -ldflags '$(filter-out -s,$(LDFLAGS))' -o .cache/instructions/pod ./cmd/pod
+	CGO_ENABLED=0 $(GO) build -trimpath -o .cache/instructions/count ./test/instructions
+
 .PHONY: bench-page
 bench-page: ## write the table of docs/performance.md from the runs in docs/performance
 	$(GO) run ./test/bench -table -page docs/performance.md docs/performance/run-*.json
@@ -153,4 +166,4 @@ soak: e2e-stage ## 10000 execs and attaches, then 200 containers for ten minutes
 	@test/run soak
 
 clean: ## delete what was built (the test host's files stay; see test/host/testhost clean)
-	rm -rf bin .cache/host .cache/results .cache/e2e.test pkg/image/hello/hello.bin $(DEBUGTOOLS)/embed/tools.tar.zst
+	rm -rf bin .cache/host .cache/results .cache/instructions .cache/e2e.test pkg/image/hello/hello.bin $(DEBUGTOOLS)/embed/tools.tar.zst
