@@ -92,7 +92,7 @@ func watch(ctx context.Context, store storage.Store, opts *define.BuildOptions) 
 	opts.JobSemaphore, opts.ContainerSuffix = s.running, s.suffix
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	// buildah listens too while a step runs, and hands the signal on to it.
-	s.deaf = listen(s.ctx, s.cancel)
+	s.deaf = listen(s.ctx, s.cancel) //nolint:contextcheck // made of ctx above
 	return s, nil
 }
 

@@ -209,7 +209,7 @@ func (l *library) signPushed(ctx context.Context, gpg *trust.GPG, pushed Pushed,
 	if err != nil {
 		return err
 	}
-	return opts.Explain(pushed.Destination, signAt(ctx, gpg, ref, opts.context(l.sys), digest.Digest(pushed.Digest), opts.RemoveSignatures))
+	return opts.Explain(pushed.Destination, l.signAt(ctx, gpg, ref, digest.Digest(pushed.Digest), opts))
 }
 
 // signInstances signs with gpg the images that a push has brought along with a list:
@@ -222,8 +222,7 @@ func (l *library) signInstances(ctx context.Context, gpg *trust.GPG, pushed Push
 	if err != nil {
 		return err
 	}
-	sys := opts.context(l.sys)
-	raw, _, err := signaturesOf(ctx, ref, sys, digest.Digest(pushed.Digest))
+	raw, _, err := signaturesOf(ctx, ref, opts.context(l.sys), digest.Digest(pushed.Digest))
 	if err != nil {
 		return opts.Explain(pushed.Destination, err)
 	}
@@ -232,7 +231,7 @@ func (l *library) signInstances(ctx context.Context, gpg *trust.GPG, pushed Push
 		return opts.Explain(pushed.Destination, err)
 	}
 	for _, sum := range list.Instances() {
-		if err := signAt(ctx, gpg, ref, sys, sum, opts.RemoveSignatures); err != nil {
+		if err := l.signAt(ctx, gpg, ref, sum, opts); err != nil {
 			return opts.Explain(pushed.Destination, err)
 		}
 	}
@@ -241,7 +240,8 @@ func (l *library) signInstances(ctx context.Context, gpg *trust.GPG, pushed Push
 
 // signAt signs with gpg what is at a registry, and keeps the signatures that it has
 // unless they are to be removed.
-func signAt(ctx context.Context, gpg *trust.GPG, ref types.ImageReference, sys *types.SystemContext, sum digest.Digest, remove bool) error {
+func (l *library) signAt(ctx context.Context, gpg *trust.GPG, ref types.ImageReference, sum digest.Digest, opts *PushOptions) error {
+	sys := opts.context(l.sys)
 	raw, all, err := signaturesOf(ctx, ref, sys, sum)
 	if err != nil {
 		return err
@@ -250,7 +250,7 @@ func signAt(ctx context.Context, gpg *trust.GPG, ref types.ImageReference, sys *
 	if err != nil {
 		return err
 	}
-	if remove {
+	if opts.RemoveSignatures {
 		all = nil
 	}
 	dest, err := ref.NewImageDestination(ctx, sys)

@@ -102,7 +102,13 @@ func storedBlobs(store cstorage.Store, img *cstorage.Image) ([][]byte, error) {
 	var record struct {
 		Sizes []int `json:"signature-sizes"`
 	}
-	if img.Metadata == "" || json.Unmarshal([]byte(img.Metadata), &record) != nil || len(record.Sizes) == 0 {
+	if img.Metadata == "" {
+		return nil, nil
+	}
+	if err := json.Unmarshal([]byte(img.Metadata), &record); err != nil {
+		return nil, fmt.Errorf("read the record of image %s: %w", img.ID, err)
+	}
+	if len(record.Sizes) == 0 {
 		return nil, nil
 	}
 	data, err := store.ImageBigData(img.ID, storedSignatures)
