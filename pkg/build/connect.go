@@ -9,6 +9,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"go.podman.io/buildah/define"
+	"go.podman.io/common/pkg/config"
 
 	"github.com/rootless-pod/pod/internal/nested"
 	"github.com/rootless-pod/pod/internal/process"
@@ -93,6 +94,24 @@ func wantedNetwork(opts *define.BuildOptions) (mode string, ours bool) {
 func (n Net) stepHost(opts *define.BuildOptions, reason string) {
 	setNetwork(opts, define.NamespaceOption{Host: true})
 	n.Warn("RUN steps are on this host's network: " + reason + "; --network none keeps them off")
+	if err := n.scanHost(opts); err != nil {
+		n.Warn(err.Error())
+	}
+}
+
+// scanHost leaves scanners on this host's network: buildah gives them what the field's
+// configuration says, and cannot give them here what it says.
+func (n Net) scanHost(opts *define.BuildOptions) error {
+	if len(opts.SBOMScanOptions) == 0 {
+		return nil
+	}
+	conf, err := config.Default()
+	if err != nil {
+		return fmt.Errorf("network of scanners: %w", err)
+	}
+	conf.Containers.NetNS = "host"
+	n.Warn("scanners of --sbom are on this host's network")
+	return nil
 }
 
 func namespaces(opts *define.BuildOptions) *define.NamespaceOptions {
@@ -115,6 +134,9 @@ func setNetwork(opts *define.BuildOptions, ns define.NamespaceOption) {
 // join makes a namespace with pod's own drivers and puts the steps into it.
 func (n Net) join(ctx context.Context, mode string, opts *define.BuildOptions) (down func() error, err error) {
 	sweep(ctx, n)
+	if err := n.scanHost(opts); err != nil {
+		return nil, err
+	}
 	self := process.Self()
 	pending, err := network.Begin(ctx, network.Request{
 		ID: fmt.Sprintf("%s%d-%d", netPrefix, self.PID, self.Start), Spec: specgen.Network{Mode: mode}, Rootless: n.Rootless,

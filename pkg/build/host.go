@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/openshift/imagebuilder/dockerfile/command"
 	"go.podman.io/buildah/define"
+	"go.podman.io/buildah/pkg/parse"
 	"go.podman.io/common/pkg/config"
 	cstorage "go.podman.io/storage"
 	"golang.org/x/sys/unix"
@@ -58,6 +59,23 @@ func (h Host) adapt(ctx context.Context, name string, store cstorage.Store, opts
 	return store, down, err
 }
 
+// entered refuses what old runtimes (crun 1.8) cannot do: from inside a step's own user
+// namespace they go to its root file system by its path, which is below dir.
+func entered(dir string, maps *define.IDMappingOptions) error {
+	if maps == nil || maps.HostUIDMapping {
+		return nil
+	}
+	for at := dir; ; at = filepath.Dir(at) {
+		if info, err := os.Stat(at); err == nil && info.Mode()&0o001 == 0 {
+			return fmt.Errorf("--userns: the OCI runtime of this host needs a directory for temporary files that the ids of steps may enter, and %s has mode %#o: name another one with TMPDIR",
+				at, info.Mode().Perm())
+		}
+		if at == filepath.Dir(at) {
+			return nil
+		}
+	}
+}
+
 // isolate sets the isolation, unless the user wants what it cannot give.
 func (h Host) isolate(choice isolation.Choice, opts *define.BuildOptions) error {
 	opts.Isolation, opts.Runtime = choice.Isolation, h.Isolation.Runtime
@@ -66,8 +84,17 @@ func (h Host) isolate(choice isolation.Choice, opts *define.BuildOptions) error 
 		if err != nil {
 			return err
 		}
-		opts.RuntimeArgs = append([]string{isolation.OldRuntimeOption + opts.Runtime}, opts.RuntimeArgs...)
+		if err := os.Setenv(isolation.OldRuntimeVariable, opts.Runtime); err != nil {
+			return fmt.Errorf("OCI runtime: %w", err)
+		}
 		opts.Runtime = name
+		if err := entered(parse.GetTempDir(), opts.IDMappingOptions); err != nil {
+			return err
+		}
+	}
+	// Scanners of --sbom are run by what the environment names.
+	if err := os.Setenv("BUILDAH_RUNTIME", opts.Runtime); err != nil {
+		return fmt.Errorf("OCI runtime: %w", err)
 	}
 	if choice.Isolation != define.IsolationChroot {
 		readOnly(opts.CommonBuildOpts)

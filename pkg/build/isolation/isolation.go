@@ -60,12 +60,12 @@ type Choice struct {
 }
 
 // OldRuntime is what pod is called to be a runtime that refuses the specification's
-// present version; after OldRuntimeOption follows the path of the runtime. The C half
-// of pkg/rootless/nsenter knows both, and the version.
+// present version; OldRuntimeVariable of the environment has the path of the runtime. The
+// C half of pkg/rootless/nsenter knows both, and the version.
 const (
-	OldRuntime       = "pod-runtime"
-	OldRuntimeOption = "--pod-runtime="
-	oldVersion       = "1.0.2"
+	OldRuntime         = "pod-runtime"
+	OldRuntimeVariable = "POD_OLD_RUNTIME"
+	oldVersion         = "1.0.2"
 )
 
 // Auto is the isolation that is the best to be had here.

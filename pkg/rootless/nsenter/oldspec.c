@@ -1,7 +1,7 @@
 // A build gives the OCI runtime the specification's newest version, which crun 1.8
-// (Debian 12) refuses, though nothing in it is new. Started as
-// "pod-runtime --pod-runtime=PATH ARGUMENT...", the program writes an older version
-// into the bundle of a create and becomes the runtime. A build starts it five times
+// (Debian 12) refuses, though nothing in it is new. Started as "pod-runtime", the
+// program writes an older version into the bundle of a create and becomes the runtime
+// that POD_OLD_RUNTIME names: buildah hands arguments to steps, not to scanners. A build starts it five times
 // a step; the start of Go would take longer than the runtime.
 #define _GNU_SOURCE
 #include "enter.h"
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char option[] = "--pod-runtime=";
+static const char variable[] = "POD_OLD_RUNTIME";
 static const char key[] = "\"ociVersion\":\"";
 static const char version[] = "1.0.2";
 
@@ -53,12 +53,13 @@ static void lower_version(const char *bundle)
 
 void pod_old_spec(int argc, char **argv)
 {
-	if (argc < 2 || strncmp(argv[1], option, strlen(option)) != 0) {
-		fprintf(stderr, "usage: %s %sPATH ARGUMENT...\n", argv[0], option);
+	char *runtime = getenv(variable);
+	if (runtime == NULL) {
+		fprintf(stderr, "%s: %s is not set\n", argv[0], variable);
 		_exit(1);
 	}
 	bool create = false;
-	for (int i = 2; i < argc; i++) {
+	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "create") == 0 || strcmp(argv[i], "run") == 0)
 			create = true;
 		else if (create && strcmp(argv[i], "--bundle") == 0 && i + 1 < argc) {
@@ -66,7 +67,7 @@ void pod_old_spec(int argc, char **argv)
 			break;
 		}
 	}
-	argv[1] += strlen(option);
-	execv(argv[1], argv + 1);
-	fail(argv[1]);
+	argv[0] = runtime;
+	execv(runtime, argv);
+	fail(runtime);
 }

@@ -29,7 +29,8 @@ func TestOldSpec(t *testing.T) {
 				t.Fatal(err)
 			}
 			cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
-			cmd.Args = append([]string{"/some/where/pod-runtime", "--pod-runtime=/bin/echo"}, tc.args...)
+			cmd.Args = append([]string{"/some/where/pod-runtime"}, tc.args...)
+			cmd.Env = append(os.Environ(), "POD_OLD_RUNTIME=/bin/echo")
 			cmd.Dir = dir
 			out, err := cmd.Output()
 			if (err != nil) != tc.fails {
