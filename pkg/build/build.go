@@ -75,6 +75,12 @@ func run(ctx context.Context, images *image.Store, r Request) (id string, err er
 		return "", err
 	}
 	defer func() { err = errors.Join(err, scratch.Close()) }()
+	all, err := watch(ctx, &opts)
+	if err != nil {
+		return "", err
+	}
+	defer all.release()
+	use.Begin, use.Made, use.Dropping = all.goOn, all.made, all.dropping
 	use.Scratch = scratch.Path()
 	use.Vet = accounts.Readable
 	use.Step = func(name string, f func() error) error { return step.Do(ctx, name, f) }
@@ -101,11 +107,7 @@ func run(ctx context.Context, images *image.Store, r Request) (id string, err er
 	overlay.listen(&r.Progress)
 	tap := progress.New(r.Progress)
 	opts.Out, opts.Err, opts.ReportWriter = tap.Out(), tap.Err(), tap.Report()
-	all, err := watch(ctx, layers, &opts)
-	if err != nil {
-		return "", err
-	}
-	context.AfterFunc(all.ctx, tap.Hush)                         //nolint:contextcheck // the build's own, made of ctx by watch
+	all.begins(layers, tap.Hush)
 	err = all.end(step.Do(all.ctx, "build", func() (err error) { //nolint:contextcheck // the build's own, made of ctx by watch
 		defer overlay.end()
 		id, _, err = imagebuildah.BuildDockerfiles(all.ctx, overlay.around(layers), opts, r.Files...) //nolint:contextcheck // the same

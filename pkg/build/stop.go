@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -22,8 +23,12 @@ const (
 	anyJobs = 1 << 20
 	// stopWithin is how long stages may take to end when one has failed.
 	stopWithin = 15 * time.Second
-	// stopAgain is the time between two signals to steps that run on.
-	stopAgain = 100 * time.Millisecond
+	// stopAgain is the time between two signals to steps that run on (buildah looks ten
+	// times a second whether they do), stopLook that between two looks here.
+	stopAgain = 500 * time.Millisecond
+	stopLook  = 5 * time.Millisecond
+	// spareJobs is how many places a stage may give back that it does not have.
+	spareJobs = 1 << 10
 )
 
 // Interrupted is the error of a build that a signal has ended.
@@ -38,11 +43,6 @@ func (i Interrupted) ExitCode() int { return 128 + int(i.Signal) }
 // stop: for what comes before Run, which listens itself.
 func Interruptible(ctx context.Context) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	return ctx, listen(ctx, cancel)
-}
-
-// listen cancels ctx when a signal comes, until stop.
-func listen(ctx context.Context, cancel context.CancelCauseFunc) (stop func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
@@ -52,85 +52,197 @@ func listen(ctx context.Context, cancel context.CancelCauseFunc) (stop func()) {
 		case <-ctx.Done():
 		}
 	}()
-	return func() {
+	return ctx, func() {
 		signal.Stop(signals)
 		cancel(nil)
 	}
 }
 
-// stages is what is needed to end all stages of a build together. buildah returns
-// when one of them has failed, and leaves the others running; the program's end
-// would leave their containers and mounts behind.
+// errHalted ends stages when another one has failed.
+var errHalted = errors.New("the build ends, for another stage has failed")
+
+// stages is what is needed to end all stages of a build together. buildah returns when
+// one of them has failed, and leaves the others running: it removes the containers below
+// them, which makes it panic (stageExecutor.Delete), and the program's end would leave
+// what they make behind. When its context is canceled, a stage that waits for another
+// gives back its place among the jobs twice (executor.waitForStage), which would panic
+// too if there were none to spare.
+//
+// So stages are ended by what they ask for: the store makes nothing more for them, the
+// steps that run get a signal, and the first removal of a container that a stage still
+// works in waits until the stage has ended.
 type stages struct {
 	store storage.Store
-	// running has a unit for each stage that may run.
-	running *semaphore.Weighted
-	jobs    int64
 	// suffix is in the names of the build's containers and of no others.
-	suffix string
-	// deaf ends the listening to signals.
-	deaf   func()
-	ctx    context.Context //nolint:containedctx // it is the build's, made here
-	cancel context.CancelCauseFunc
+	suffix  string
+	signals chan os.Signal
+	ctx     context.Context //nolint:containedctx // it is the build's, made here
+	cancel  context.CancelFunc
+	// over is closed at the end.
+	over chan struct{}
+
+	mu       sync.Mutex
+	halted   bool
+	received *Interrupted
+	// hush keeps stages that are being ended from telling of it.
+	hush func()
+	// makers are the goroutines that have made the working containers.
+	makers map[string]string
 }
 
 // watch prepares opts for a build whose stages can be ended.
-func watch(ctx context.Context, store storage.Store, opts *define.BuildOptions) (*stages, error) {
+func watch(ctx context.Context, opts *define.BuildOptions) (*stages, error) {
 	s := &stages{
-		store: store, jobs: 1, suffix: "working-container-" + strings.ToLower(rand.Text()[:8]),
+		suffix: "working-container-" + strings.ToLower(rand.Text()[:8]), signals: make(chan os.Signal, 1),
+		over: make(chan struct{}), hush: func() {}, makers: map[string]string{},
 	}
+	jobs := int64(1)
 	if opts.Jobs != nil {
 		if *opts.Jobs < 0 {
 			return nil, fmt.Errorf("--jobs %d: must not be negative", *opts.Jobs)
 		}
-		s.jobs = int64(*opts.Jobs)
+		jobs = int64(*opts.Jobs)
 	}
-	if s.jobs == 0 {
-		s.jobs = anyJobs
+	if jobs == 0 {
+		jobs = anyJobs
 	}
-	s.running = semaphore.NewWeighted(s.jobs)
-	opts.JobSemaphore, opts.ContainerSuffix = s.running, s.suffix
-	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	running := semaphore.NewWeighted(jobs + spareJobs)
+	running.TryAcquire(spareJobs)
+	opts.JobSemaphore, opts.ContainerSuffix = running, s.suffix
+	s.ctx, s.cancel = context.WithCancel(ctx)
 	// buildah listens too while a step runs, and hands the signal on to it.
-	s.deaf = listen(s.ctx, s.cancel) //nolint:contextcheck // made of ctx above
+	signal.Notify(s.signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		select {
+		case sig := <-s.signals:
+			if s.halt(&Interrupted{sig.(syscall.Signal)}) { //nolint:errcheck // signals of this system are these
+				s.interrupt()
+			}
+		case <-s.over:
+		}
+	}()
 	return s, nil
+}
+
+// release gives back what watch has taken.
+func (s *stages) release() {
+	signal.Stop(s.signals)
+	close(s.over)
+	s.cancel()
+}
+
+// begins tells what the stages work with, before the first one does.
+func (s *stages) begins(layers storage.Store, hush func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.store, s.hush = layers, hush
+	if s.halted {
+		hush()
+	}
+}
+
+// interrupt ends the stages until the build has ended.
+func (s *stages) interrupt() {
+	s.cancel()
+	for again := time.Tick(stopAgain); ; {
+		select {
+		case <-again:
+			s.press() // a step may have been started after the signal
+		case <-s.over:
+			return
+		}
+	}
+}
+
+// halt keeps the stages from making anything more, because of a signal or a failure
+// (nil). It says whether it is the first to do so.
+func (s *stages) halt(why *Interrupted) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.halted {
+		return false
+	}
+	s.halted, s.received = true, why
+	s.hush()
+	return true
+}
+
+// press ends the steps that run: by the signal that buildah hands on to them; there is
+// no other way to reach them.
+func (s *stages) press() {
+	killUnstarted()
+	_ = unix.Kill(os.Getpid(), unix.SIGTERM) // it is this process
+}
+
+// goOn is asked before something is made for a stage.
+func (s *stages) goOn() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case !s.halted:
+		return nil
+	case s.received != nil:
+		return *s.received
+	}
+	return errHalted
+}
+
+// made is told that this goroutine, a stage's, has made a working container.
+func (s *stages) made(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.makers[id] = goroutine()
+}
+
+// dropping is told that a working container is about to be removed. If a stage works in
+// it still, and this is not that stage, the build has failed elsewhere: all stages are
+// ended, this one before its container goes.
+func (s *stages) dropping(id string) {
+	s.mu.Lock()
+	maker := s.makers[id]
+	delete(s.makers, id)
+	s.mu.Unlock()
+	if maker == "" || maker == goroutine() || !stagesRunning()[maker] {
+		return
+	}
+	s.halt(nil)
+	_ = s.until(func(running map[string]bool) bool { return !running[maker] }) // close tells of those that run on
+}
+
+// until waits for the stages to end, as many as done wants.
+func (s *stages) until(done func(running map[string]bool) bool) error {
+	var pressed time.Time
+	for end := time.Now().Add(stopWithin); time.Now().Before(end); time.Sleep(stopLook) {
+		if done(stagesRunning()) {
+			return nil
+		}
+		if time.Since(pressed) > stopAgain {
+			s.press()
+			pressed = time.Now()
+		}
+	}
+	return errors.New("other stages of the build have not ended: `pod system prune --build` removes what they leave")
 }
 
 // end says why the build has ended; err is buildah's word.
 func (s *stages) end(err error) error {
-	s.cancel(err) // a signal that came before stays the cause
-	var interrupted Interrupted
-	if err != nil && errors.As(context.Cause(s.ctx), &interrupted) {
-		return interrupted
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil && s.received != nil {
+		return *s.received
 	}
 	return err
 }
 
 // close ends what a build that has not worked leaves.
 func (s *stages) close(err error) error {
-	defer s.deaf()
 	if err == nil {
 		return nil
 	}
-	return errors.Join(err, s.wait(), s.remove())
-}
-
-// wait waits until no stage runs. Steps are told by the signal that buildah hands
-// on to them; there is no other way to reach them.
-func (s *stages) wait() error {
-	for end := time.Now().Add(stopWithin); time.Now().Before(end); {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), stopAgain)
-		err := s.running.Acquire(ctx, s.jobs)
-		cancel()
-		killUnstarted()
-		if err == nil {
-			return nil
-		}
-		if err := unix.Kill(os.Getpid(), unix.SIGTERM); err != nil {
-			return fmt.Errorf("end the steps that run: %w", err)
-		}
-	}
-	return errors.New("other stages of the build have not ended: `pod system prune --build` removes what they leave")
+	s.halt(nil)
+	waited := s.until(func(running map[string]bool) bool { return len(running) == 0 })
+	killUnstarted()
+	return errors.Join(err, waited, s.remove())
 }
 
 // remove removes containers that stages have made after buildah's own clean-up.
@@ -139,6 +251,9 @@ func (s *stages) remove() error {
 	if err != nil {
 		return fmt.Errorf("list containers of the build: %w", err)
 	}
+	s.mu.Lock()
+	clear(s.makers)
+	s.mu.Unlock()
 	var errs []error
 	for _, c := range containers {
 		for _, name := range c.Names {

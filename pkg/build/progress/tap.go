@@ -82,8 +82,8 @@ func (t *Tap) Err() io.Writer {
 // Report is for what tells of pulls and commits.
 func (t *Tap) Report() io.Writer { return t.err }
 
-// Hush drops what buildah's logger says from now on: stages that are being ended
-// complain of that.
+// Hush drops what buildah's logger and steps say from now on: stages that are being
+// ended, and the programs that end them, complain of that.
 func (t *Tap) Hush() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -210,6 +210,9 @@ func (t *Tap) print(l *lane, stream string, data []byte) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.hushed {
+		return
+	}
 	e := l.event(Output)
 	e.Stream, e.Line, e.raw = stream, string(bytes.TrimSuffix(data, []byte("\n"))), data
 	t.send(&e)

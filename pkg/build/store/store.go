@@ -47,6 +47,11 @@ type Options struct {
 	Scratch string
 	// Vet may refuse the files of a container that has been mounted; nil takes all.
 	Vet func(root string) error
+	// Begin is asked before a container, an image or a layer is made, or one mounted;
+	// it may refuse. Made is told of each container, also if it is only planned, and
+	// Dropping before one is removed, by the goroutine that does it. They may be nil.
+	Begin          func() error
+	Made, Dropping func(id string)
 	// Step runs what changes the store under a name (internal/step); nil just
 	// runs it.
 	Step func(name string, f func() error) error
@@ -92,11 +97,22 @@ func New(plain, durable storage.Store, opts Options) *Store {
 	if opts.Step == nil {
 		opts.Step = func(_ string, f func() error) error { return f() }
 	}
+	if opts.Begin == nil {
+		opts.Begin = func() error { return nil }
+	}
+	for _, f := range []*func(string){&opts.Made, &opts.Dropping} {
+		if *f == nil {
+			*f = func(string) {}
+		}
+	}
 	return &Store{Store: plain, durable: durable, opts: opts, memo: newMemo(plain), planned: map[string]*planned{}, taken: map[string]string{}}
 }
 
 // PutLayer makes a layer of an image, durably.
 func (s *Store) PutLayer(id, parent string, names []string, mountLabel string, writeable bool, options *storage.LayerOptions, diff io.Reader) (layer *storage.Layer, size int64, err error) { //nolint:revive // the library's signature
+	if err := s.opts.Begin(); err != nil {
+		return nil, 0, err
+	}
 	err = s.opts.Step("layer.put", func() (err error) {
 		layer, size, err = s.durable.PutLayer(id, parent, names, mountLabel, writeable, options, diff)
 		return err
@@ -106,11 +122,17 @@ func (s *Store) PutLayer(id, parent string, names []string, mountLabel string, w
 
 // CreateImage makes an image: the durable view may refuse it.
 func (s *Store) CreateImage(id string, names []string, layer, metadata string, options *storage.ImageOptions) (*storage.Image, error) {
+	if err := s.opts.Begin(); err != nil {
+		return nil, err
+	}
 	return s.durable.CreateImage(id, names, layer, metadata, options)
 }
 
 // CreateLayer makes an empty layer, durably.
 func (s *Store) CreateLayer(id, parent string, names []string, mountLabel string, writeable bool, options *storage.LayerOptions) (*storage.Layer, error) { //nolint:revive // the library's signature
+	if err := s.opts.Begin(); err != nil {
+		return nil, err
+	}
 	return s.durable.CreateLayer(id, parent, names, mountLabel, writeable, options)
 }
 
@@ -132,6 +154,9 @@ func (s *Store) CleanupStagedLayer(output *graphdriver.DriverWithDifferOutput) e
 
 // CreateContainer makes a working container, or plans to.
 func (s *Store) CreateContainer(id string, names []string, image, layer, metadata string, options *storage.ContainerOptions) (*storage.Container, error) { //nolint:revive // the library's signature
+	if err := s.opts.Begin(); err != nil {
+		return nil, err
+	}
 	if err := s.take(names); err != nil {
 		return nil, err
 	}
@@ -142,6 +167,9 @@ func (s *Store) CreateContainer(id string, names []string, image, layer, metadat
 	}
 	if err == nil && c == nil {
 		c, err = s.Store.CreateContainer(id, names, image, layer, metadata, options)
+	}
+	if err == nil {
+		s.opts.Made(c.ID)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -330,6 +358,9 @@ func (s *Store) asked(name string, f func(*planned)) bool {
 // Mount mounts a container. The first mount of a planned one is put off: buildah
 // mounts a container when it has made it, and again for each use.
 func (s *Store) Mount(id, mountLabel string) (string, error) {
+	if err := s.opts.Begin(); err != nil {
+		return "", err
+	}
 	later := ""
 	s.asked(id, func(p *planned) {
 		if p.mounts == 0 {
@@ -373,6 +404,7 @@ func (s *Store) Mounted(id string) (n int, err error) {
 // DeleteContainer removes a container, or drops a plan. On a full disk the reserve
 // lends it the room that deleting takes.
 func (s *Store) DeleteContainer(id string) error {
+	s.opts.Dropping(id)
 	s.mu.Lock()
 	maps.DeleteFunc(s.taken, func(name, of string) bool { return name == id || of == id })
 	if p := s.find(id); p != nil { // in one step with its name, which another stage may take
