@@ -68,5 +68,10 @@ func (t *tool) version(ctx context.Context) string {
 	if err != nil {
 		return t.name + ": " + err.Error()
 	}
+	if t.name == podName {
+		if commit, err := t.run(ctx, "version", "--format", "{{.Client.GitCommit}}"); err == nil && commit != "" {
+			out += " (" + commit + ")"
+		}
+	}
 	return out
 }
