@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"go.podman.io/storage"
 	"golang.org/x/sys/unix"
 )
@@ -45,9 +46,11 @@ type memo struct {
 	imageStamp stamp
 	images     []storage.Image
 	byID       map[string]*storage.Image
+	byName     map[string]*storage.Image
 	data       map[[2]string][]byte
 	layerStamp stamp
 	layers     map[string]*storage.Layer
+	byDiff     map[digest.Digest][]*storage.Layer
 }
 
 // newMemo returns nil if the records are in more places than one.
@@ -73,8 +76,12 @@ func (m *memo) freshImages() error {
 	}
 	m.imageStamp, m.images = now, images
 	m.byID, m.data = make(map[string]*storage.Image, len(images)), map[[2]string][]byte{}
+	m.byName = map[string]*storage.Image{}
 	for i := range images {
 		m.byID[images[i].ID] = &images[i]
+		for _, name := range images[i].Names {
+			m.byName[name] = &images[i]
+		}
 	}
 	return nil
 }
@@ -89,14 +96,21 @@ func (m *memo) list() ([]storage.Image, error) {
 	return slices.Clone(m.images), nil
 }
 
-// get returns an image by its whole id; nil if the store has to be asked.
+// get returns an image by its whole id or a name; nil if the store has to be asked.
 func (m *memo) get(id string) *storage.Image {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.freshImages() != nil || m.byID[id] == nil {
+	if m.freshImages() != nil {
 		return nil
 	}
-	img := *m.byID[id]
+	found := m.byID[id]
+	if found == nil {
+		found = m.byName[id]
+	}
+	if found == nil {
+		return nil
+	}
+	img := *found
 	img.Names, img.BigDataNames = slices.Clone(img.Names), slices.Clone(img.BigDataNames)
 	return &img
 }
@@ -118,31 +132,64 @@ func (m *memo) bigData(id, key string) ([]byte, error) {
 	return data, err //nolint:wrapcheck // as the library has it
 }
 
+// freshLayers reads the records of layers if they have changed, and says whether they
+// can be told from the next version. The caller holds the lock.
+func (m *memo) freshLayers() bool {
+	now := stampOf(m.layerFile, m.now())
+	if now == m.layerStamp && now != (stamp{}) {
+		return true
+	}
+	m.layerStamp, m.layers, m.byDiff = stamp{}, nil, nil
+	if now == (stamp{}) {
+		return false
+	}
+	layers, err := m.store.Layers()
+	if err != nil {
+		return false
+	}
+	m.layerStamp, m.layers = now, make(map[string]*storage.Layer, len(layers))
+	m.byDiff = map[digest.Digest][]*storage.Layer{}
+	for i := range layers {
+		layer := &layers[i]
+		m.layers[layer.ID] = layer
+		if layer.UncompressedDigest != "" {
+			m.byDiff[layer.UncompressedDigest] = append(m.byDiff[layer.UncompressedDigest], layer)
+		}
+	}
+	return true
+}
+
 // getLayer returns a layer by its id; nil if the store has to be asked.
 func (m *memo) getLayer(id string) *storage.Layer {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if now := stampOf(m.layerFile, m.now()); now != m.layerStamp || now == (stamp{}) {
-		m.layerStamp, m.layers = now, nil
-		if now == (stamp{}) {
-			return nil
-		}
-		layers, err := m.store.Layers()
-		if err != nil {
-			m.layerStamp = stamp{}
-			return nil
-		}
-		m.layers = make(map[string]*storage.Layer, len(layers))
-		for i := range layers {
-			m.layers[layers[i].ID] = &layers[i]
-		}
-	}
-	found := m.layers[id]
 	// What is mounted is on record elsewhere.
-	if found == nil || found.MountCount > 0 {
+	if !m.freshLayers() || m.layers[id] == nil || m.layers[id].MountCount > 0 {
 		return nil
 	}
-	layer := *found
-	layer.Names, layer.Flags = slices.Clone(layer.Names), maps.Clone(layer.Flags)
+	layer := copied(m.layers[id])
 	return &layer
+}
+
+// layersOf returns the layers whose content has the digest, and whether the store need
+// not be asked.
+func (m *memo) layersOf(d digest.Digest) (layers []storage.Layer, known bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.freshLayers() {
+		return nil, false
+	}
+	for _, layer := range m.byDiff[d] {
+		if layer.MountCount > 0 {
+			return nil, false
+		}
+		layers = append(layers, copied(layer))
+	}
+	return layers, true
+}
+
+func copied(l *storage.Layer) storage.Layer {
+	layer := *l
+	layer.Names, layer.Flags = slices.Clone(layer.Names), maps.Clone(layer.Flags)
+	return layer
 }

@@ -465,6 +465,18 @@ func (s *Store) Layer(id string) (*storage.Layer, error) {
 	return s.Store.Layer(id)
 }
 
+// LayersByUncompressedDigest returns the layers with some content.
+func (s *Store) LayersByUncompressedDigest(d digest.Digest) ([]storage.Layer, error) {
+	if s.memo != nil && d.Validate() == nil {
+		if layers, known := s.memo.layersOf(d); len(layers) > 0 {
+			return layers, nil
+		} else if known {
+			return nil, storage.ErrLayerUnknown
+		}
+	}
+	return s.Store.LayersByUncompressedDigest(d)
+}
+
 // Images lists all images.
 func (s *Store) Images() (all []storage.Image, err error) {
 	if s.memo != nil {

@@ -310,6 +310,11 @@ func TestMemo(t *testing.T) {
 	s.memo.now = func() time.Time { return time.Now().Add(time.Hour) } // all stamps count
 	img := newImage(t, other, bareConfig)
 	key := img.BigDataNames[0]
+	layer, _, err := other.PutLayer("", "", nil, "", false, nil, bytes.NewReader(make([]byte, 1024)))
+	if err != nil || layer.UncompressedDigest == "" {
+		t.Fatalf("PutLayer = %+v, %v", layer, err)
+	}
+	diff := layer.UncompressedDigest
 	for range 2 {
 		if all, err := s.Images(); err != nil || len(all) != 1 {
 			t.Fatalf("Images = %v, %v", all, err)
@@ -319,6 +324,12 @@ func TestMemo(t *testing.T) {
 		}
 		if layer, err := s.Layer(img.TopLayer); err != nil || layer.ID != img.TopLayer {
 			t.Fatalf("Layer = %+v, %v", layer, err)
+		}
+		if same, err := s.LayersByUncompressedDigest(diff); err != nil || len(same) != 1 || same[0].ID != layer.ID {
+			t.Fatalf("LayersByUncompressedDigest = %+v, %v", same, err)
+		}
+		if none, err := s.LayersByUncompressedDigest(digest.FromString("none")); !errors.Is(err, storage.ErrLayerUnknown) {
+			t.Fatalf("LayersByUncompressedDigest of what is not there = %+v, %v", none, err)
 		}
 		data, err := s.ImageBigData(img.ID, key)
 		if err != nil || string(data) != bareConfig {
@@ -338,11 +349,20 @@ func TestMemo(t *testing.T) {
 	if _, err := other.DeleteImage(img.ID, true); err != nil {
 		t.Fatal(err)
 	}
+	if err := other.DeleteLayer(layer.ID); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := s.Image(img.ID); err == nil {
 		t.Error("a removed image is still found")
 	}
 	if _, err := s.Layer(img.TopLayer); err == nil {
 		t.Error("a removed layer is still found")
+	}
+	if found, err := s.Image("localhost/name:1"); err == nil {
+		t.Errorf("a removed name is still found: %+v", found)
+	}
+	if _, err := s.LayersByUncompressedDigest(diff); !errors.Is(err, storage.ErrLayerUnknown) {
+		t.Errorf("LayersByUncompressedDigest of a removed layer: %v", err)
 	}
 	if _, err := s.ImageBigData(img.ID, key); err == nil {
 		t.Error("data of a removed image is still found")
