@@ -37,6 +37,7 @@ type launch struct {
 	// volumeFlags are those of volumes, by name.
 	volumeFlags map[string][]string
 	notify      bool // conmon listens for the container's word to systemd
+	hooked      bool // the runtime runs hooks when it starts the container
 	// restore makes the processes of a checkpoint instead of a new one.
 	restore *ociruntime.CheckpointOptions
 
@@ -284,6 +285,7 @@ func (e *Engine) assemble(ctx context.Context, c *state.Container, l *launch) er
 	if err := step.Do(ctx, "spec", func() error { spec, err = e.ociSpec(ctx, c, l); return err }); err != nil {
 		return err
 	}
+	l.hooked = spec.Hooks != nil && len(spec.Hooks.Poststart) > 0
 	return step.Do(ctx, "bundle", func() error { return writeBundle(l.dir, spec) })
 }
 
@@ -370,7 +372,13 @@ func (e *Engine) begin(ctx context.Context, c *state.Container, l *launch) error
 		}
 	}
 	e.rotateLog(ctx, c)
-	if err := step.Do(ctx, "runtime.start", func() error { return l.runtime.Start(ctx, c.ID) }); err != nil {
+	err := step.Do(ctx, "runtime.start", func() error {
+		if !l.hooked && l.runtime.Release(c.ID) {
+			return nil
+		}
+		return l.runtime.Start(ctx, c.ID)
+	})
+	if err != nil {
 		return e.runtimeError(c, err)
 	}
 	return e.markRunning(ctx, c)
