@@ -24,8 +24,8 @@ const contextPrefix = "buildah-context-"
 // contextOverlay is the overlay that buildah mounts over the context of a build, so
 // that a step that may write to its view of it does not write to the user's files.
 // buildah puts its upper directory where temporary files go, and the kernel writes
-// back all of that disk when such an overlay is unmounted: 25 ms where nobody else
-// writes, a second where somebody does. In a directory on a tmpfs there is nothing to
+// back all of that disk when such an overlay is unmounted, which took 25 ms where others
+// wrote a little. In a directory on a tmpfs there is nothing to
 // write back. And buildah unmounts with fusermount3, which starts umount, unless it
 // finds nothing that is mounted.
 type contextOverlay struct {
