@@ -1,6 +1,8 @@
 package ociruntime
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -50,7 +52,7 @@ func TestRelease(t *testing.T) {
 			if n, err := unix.Read(reader, make([]byte, 8)); n != 1 || err != nil {
 				t.Errorf("the process got %d bytes: %v", n, err)
 			}
-			if _, err := os.Lstat(path); !os.IsNotExist(err) {
+			if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("the FIFO: %v", err)
 			}
 		})
