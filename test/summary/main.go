@@ -68,9 +68,12 @@ type event struct {
 	FailedBuild string
 }
 
+// name is that of a test and its package.
+func (e *event) name() string { return e.Test + " " + e.Package }
+
 type counts struct {
 	Passed, Failed, Skipped int
-	// passed and failed are names of tests; unsteady are those that failed once, and
+	// passed and failed are names of tests with their packages; unsteady are those that failed once, and
 	// passed when they were run again.
 	passed, failed, unsteady []string
 }
@@ -270,7 +273,7 @@ func (r *reporter) unfinished() {
 			keys = append(keys, key)
 			r.pkgCounts(pkg).Failed++
 			r.sum.Failed++
-			r.sum.failed = append(r.sum.failed, test)
+			r.sum.failed = append(r.sum.failed, (&event{Package: pkg, Test: test}).name())
 		}
 	}
 	slices.Sort(keys)
@@ -292,10 +295,10 @@ func (r *reporter) count(e event) {
 		switch e.Action {
 		case "pass":
 			c.Passed++
-			c.passed = append(c.passed, e.Test)
+			c.passed = append(c.passed, e.name())
 		case "fail":
 			c.Failed++
-			c.failed = append(c.failed, e.Test)
+			c.failed = append(c.failed, e.name())
 		case "skip":
 			c.Skipped++
 		}
