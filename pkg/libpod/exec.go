@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -163,6 +164,7 @@ func (e *Engine) execDetached(ctx context.Context, c *state.Container, s *state.
 	if err != nil {
 		return Outcome{}, err
 	}
+	awaitCommand(ctx, c.Run.Init)
 	argv := append([]string{e.Self[0]}, e.Self[1:]...)
 	opts.ExitCommand = append(argv, "container", "cleanup", "--exec", s.ID, c.ID)
 	created, err := runtime.Exec(ctx, opts)
@@ -229,6 +231,7 @@ func (e *Engine) execAttached(ctx context.Context, c *state.Container, s *state.
 
 func (e *Engine) startSession(ctx context.Context, c *state.Container, s *state.Exec, session *ociruntime.Session) error {
 	s.Conmon, _ = process.Of(session.ConmonPID())
+	awaitCommand(ctx, c.Run.Init)
 	created, err := session.Start(ctx)
 	if err != nil {
 		return e.execError(ctx, c, s.Command, err)
@@ -242,6 +245,24 @@ func (e *Engine) startSession(ctx context.Context, c *state.Container, s *state.
 		return nil // it has no record, by wish or since its container was removed
 	}
 	return err
+}
+
+// commandPatience bounds awaitCommand.
+const commandPatience = 2 * time.Second
+
+// awaitCommand waits until the first process of a container that has just been started
+// is the container's command. Before that it is the runtime still, whose namespaces
+// nobody may enter, and an exec would end with a permission that is denied.
+func awaitCommand(ctx context.Context, first process.ID) {
+	for begin := time.Now(); ctx.Err() == nil && time.Since(begin) < commandPatience; time.Sleep(200 * time.Microsecond) {
+		ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/mnt", first.PID))
+		if err == nil {
+			_ = ns.Close() // it was only read
+		}
+		if !errors.Is(err, fs.ErrPermission) {
+			return
+		}
+	}
 }
 
 // CleanupExec removes a detached session that has ended.
