@@ -67,7 +67,7 @@ func Copy(ctx context.Context, from, to Place, o Options) ([]string, error) {
 	saveErr := <-saved
 	var failed error
 	switch {
-	case saveErr != nil && (loadErr == nil || ctx.Err() == nil && !cutOff(saveErr, sourceTells.reason(saveErr))):
+	case saveErr != nil && (loadErr == nil || targetTells.starved() || ctx.Err() == nil && sourceTells.complained()):
 		failed = fmt.Errorf("save %s from %s: %s", from.Image, &from, sourceTells.reason(saveErr))
 	case loadErr != nil:
 		failed = fmt.Errorf("load %s into %s: %s", from.Image, &to, targetTells.reason(loadErr))
@@ -77,17 +77,6 @@ func Copy(ctx context.Context, from, to Place, o Options) ([]string, error) {
 		lines = append(lines, strings.TrimSuffix(line, "\n"))
 	}
 	return lines, failed
-}
-
-// cutOff says whether a program failed because nobody reads its output any more.
-func cutOff(err error, reason string) bool {
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		if status, ok := exit.Sys().(syscall.WaitStatus); ok && (status.Signaled() || status.ExitStatus() == 128+int(syscall.SIGPIPE)) {
-			return true
-		}
-	}
-	return strings.Contains(strings.ToLower(reason), "broken pipe")
 }
 
 func start(commands ...*exec.Cmd) error {
@@ -218,6 +207,22 @@ func (t *teller) line(line string) {
 		return
 	}
 	_, _ = fmt.Fprintln(t.to, line)
+}
+
+// complained says whether a program that saves has told an error of its own: another
+// one than that nobody reads its output any more, of which ssh says nothing.
+func (t *teller) complained() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.errors) > 0 && !strings.Contains(strings.ToLower(t.errors[0]), "broken pipe")
+}
+
+// starved says whether a program that loads has failed because it got nothing, in the
+// words of pod and of podman.
+func (t *teller) starved() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.errors) > 0 && (strings.Contains(t.errors[0], "no image archive") || strings.Contains(t.errors[0], "payload does not match"))
 }
 
 // reason is why a program failed: the first error it told of, or its last line.

@@ -110,6 +110,8 @@ func TestCopy(t *testing.T) {
 		"works":      {works, "Loaded: data of app", ""},
 		"not there":  {`if [ $2 = save ]; then echo "Error: app: image not known" >&2; exit 125; else cat; echo "Error: no archive" >&2; exit 1; fi`, "", "save app from this store: app: image not known"},
 		"is late":    {`if [ $2 = save ]; then exec >&-; sleep 0.2; echo "Error: app: image not known" >&2; exit 125; else cat; echo "Error: no archive" >&2; exit 1; fi`, "", "save app from this store: app: image not known"},
+		"no host":    {`if [ $2 = save ]; then echo "ssh: no such host" >&2; exit 255; else cat; echo "Error: no image archive" >&2; exit 1; fi`, "", "save app from this store: ssh: no such host"},
+		"silent":     {`if [ $2 = save ]; then echo progress >&2; exit 255; else echo "ssh: connection refused" >&2; exit 255; fi`, "", "load app into this store: ssh: connection refused"},
 		"cut off":    {`if [ $2 = save ]; then cat /dev/zero; else echo "Error: no space" >&2; exit 125; fi`, "", "load app into this store: no space"},
 		"refused":    {`if [ $2 = save ]; then exec sleep 1000; else echo "Error: no space" >&2; exit 125; fi`, "", "load app into this store: no space"},
 		"says so":    {`if [ $2 = save ]; then echo data; else cat >/dev/null; printf 'cannot \033[31mstart' >&2; exit 127; fi`, "", "cannot [31mstart"},
