@@ -14,6 +14,8 @@ import (
 
 	"go.podman.io/storage/pkg/configfile"
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-pod/pod/internal/environ"
 )
 
 // maxFile is the size up to which a file is looked at.
@@ -43,8 +45,8 @@ func Read(conf configfile.File, read func() error) error {
 	if len(files) > 1 {
 		extra = name(files[1])
 	}
-	restore := set(conf.EnvironmentName, main)
-	restoreExtra := set(conf.EnvironmentName+"_OVERRIDE", extra)
+	restore := environ.Set(conf.EnvironmentName, main)
+	restoreExtra := environ.Set(conf.EnvironmentName+"_OVERRIDE", extra)
 	err := read()
 	restoreExtra()
 	restore()
@@ -113,20 +115,3 @@ func inMemory(data []byte) (*os.File, error) {
 
 // name opens the file from its beginning.
 func name(f *os.File) string { return "/proc/self/fd/" + strconv.Itoa(int(f.Fd())) } //nolint:gosec // a descriptor
-
-// set sets a variable, or with an empty value takes it away, and returns what undoes it.
-func set(variable, value string) (undo func()) {
-	before, had := os.LookupEnv(variable)
-	if value == "" {
-		_ = os.Unsetenv(variable) // fails for no name that could be set
-	} else {
-		_ = os.Setenv(variable, value)
-	}
-	return func() {
-		if had {
-			_ = os.Setenv(variable, before)
-		} else {
-			_ = os.Unsetenv(variable)
-		}
-	}
-}

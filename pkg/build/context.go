@@ -14,6 +14,7 @@ import (
 	cstorage "go.podman.io/storage"
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-pod/pod/internal/environ"
 	"github.com/rootless-pod/pod/pkg/build/progress"
 )
 
@@ -72,18 +73,7 @@ func (c *contextOverlay) around(s cstorage.Store) cstorage.Store {
 	if c == nil {
 		return s
 	}
-	const name = "TMPDIR"
-	before, had := os.LookupEnv(name)
-	if os.Setenv(name, c.dir) != nil {
-		return s
-	}
-	c.restore = sync.OnceFunc(func() {
-		if had {
-			_ = os.Setenv(name, before) // it has been that
-		} else {
-			_ = os.Unsetenv(name)
-		}
-	})
+	c.restore = sync.OnceFunc(environ.Set("TMPDIR", c.dir))
 	return announcing{Store: s, asked: c.restore}
 }
 
