@@ -104,11 +104,7 @@ func Main(entry rootless.Entry, args []string, start time.Time) int {
 			return nil
 		}
 		a.Freeing = frees(cmd)
-		if err := a.Enter(ctx); err != nil {
-			return err
-		}
-		_, _ = a.Config() // who needs it is told what is wrong with it
-		return nil
+		return a.Enter(ctx)
 	}
 	err := root.ExecuteContext(context.Background())
 	if closeErr := a.Close(); err == nil {

@@ -159,8 +159,8 @@ func (a *App) FileMode() fs.FileMode { return 0o666 &^ fs.FileMode(a.entry.Umask
 // HostUID is the user's id on the host, also before Enter.
 func (a *App) HostUID() int { return a.entry.HostUID }
 
-// Config is containers.conf with its drop-ins and modules. Main asks for it before
-// there is a second goroutine, which plainconf.Read needs.
+// Config is containers.conf with its drop-ins and modules. A command with several
+// goroutines asks for it before it starts them: see plainconf.Read.
 func (a *App) Config() (*config.Config, error) {
 	return a.config.get(func() (*config.Config, func() error, error) {
 		var conf *config.Config

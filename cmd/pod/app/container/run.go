@@ -128,6 +128,7 @@ func describe(ctx context.Context, a *cli.App, spec *specgen.Container, create *
 	if err := spec.Validate(); err != nil {
 		return nil, img, err
 	}
+	_, _ = a.Config() // alone, and the engine tells what is wrong with it
 	// The engine and the image store open side by side.
 	opened := make(chan error, 1)
 	go func() { opened <- step.Do(ctx, "engine.open", func() error { _, err := a.Engine(ctx); return err }) }()
