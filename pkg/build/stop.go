@@ -43,18 +43,28 @@ func (i Interrupted) ExitCode() int { return 128 + int(i.Signal) }
 // stop: for what comes before Run, which listens itself.
 func Interruptible(ctx context.Context) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	signals := make(chan os.Signal, 1)
+	deaf := listen(func(i Interrupted, _ <-chan struct{}) { cancel(i) })
+	return ctx, func() {
+		deaf()
+		cancel(nil)
+	}
+}
+
+// listen has one goroutine hear of the first signal, and go on until over is closed, which
+// deaf does. buildah listens too while a step runs, and hands the signal on to it.
+func listen(heard func(i Interrupted, over <-chan struct{})) (deaf func()) {
+	signals, over := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
 		select {
 		case sig := <-signals:
-			cancel(Interrupted{sig.(syscall.Signal)}) //nolint:errcheck // signals of this system are these
-		case <-ctx.Done():
+			heard(Interrupted{sig.(syscall.Signal)}, over) //nolint:errcheck // signals of this system are these
+		case <-over:
 		}
 	}()
-	return ctx, func() {
+	return func() {
 		signal.Stop(signals)
-		cancel(nil)
+		close(over)
 	}
 }
 
@@ -74,12 +84,11 @@ var errHalted = errors.New("the build ends, for another stage has failed")
 type stages struct {
 	store storage.Store
 	// suffix is in the names of the build's containers and of no others.
-	suffix  string
-	signals chan os.Signal
-	ctx     context.Context //nolint:containedctx // it is the build's, made here
-	cancel  context.CancelFunc
-	// over is closed at the end.
-	over chan struct{}
+	suffix string
+	// deaf ends the listening to signals.
+	deaf   func()
+	ctx    context.Context //nolint:containedctx // it is the build's, made here
+	cancel context.CancelFunc
 
 	mu       sync.Mutex
 	halted   bool
@@ -93,8 +102,7 @@ type stages struct {
 // watch prepares opts for a build whose stages can be ended.
 func watch(ctx context.Context, opts *define.BuildOptions) (*stages, error) {
 	s := &stages{
-		suffix: "working-container-" + strings.ToLower(rand.Text()[:8]), signals: make(chan os.Signal, 1),
-		over: make(chan struct{}), hush: func() {}, makers: map[string]string{},
+		suffix: "working-container-" + strings.ToLower(rand.Text()[:8]), hush: func() {}, makers: map[string]string{},
 	}
 	jobs := int64(1)
 	if opts.Jobs != nil {
@@ -110,24 +118,17 @@ func watch(ctx context.Context, opts *define.BuildOptions) (*stages, error) {
 	running.TryAcquire(spareJobs)
 	opts.JobSemaphore, opts.ContainerSuffix = running, s.suffix
 	s.ctx, s.cancel = context.WithCancel(ctx)
-	// buildah listens too while a step runs, and hands the signal on to it.
-	signal.Notify(s.signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	go func() {
-		select {
-		case sig := <-s.signals:
-			if s.halt(&Interrupted{sig.(syscall.Signal)}) { //nolint:errcheck // signals of this system are these
-				s.interrupt()
-			}
-		case <-s.over:
+	s.deaf = listen(func(i Interrupted, over <-chan struct{}) {
+		if s.halt(&i) {
+			s.interrupt(over)
 		}
-	}()
+	})
 	return s, nil
 }
 
 // release gives back what watch has taken.
 func (s *stages) release() {
-	signal.Stop(s.signals)
-	close(s.over)
+	s.deaf()
 	s.cancel()
 }
 
@@ -142,13 +143,13 @@ func (s *stages) begins(layers storage.Store, hush func()) {
 }
 
 // interrupt ends the stages until the build has ended.
-func (s *stages) interrupt() {
+func (s *stages) interrupt(over <-chan struct{}) {
 	s.cancel()
 	for again := time.Tick(stopAgain); ; {
 		select {
 		case <-again:
 			s.press() // a step may have been started after the signal
-		case <-s.over:
+		case <-over:
 			return
 		}
 	}
