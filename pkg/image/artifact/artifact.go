@@ -144,11 +144,17 @@ func (s *Store) using(ctx context.Context, name string, use func(*Artifact) erro
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if now, found := s.Find(ctx, name); found != nil || now.Digest == a.Digest {
+		if !s.replaced(ctx, name, a) {
 			return err
 		}
 	}
-	return &image.Error{Name: name, Reason: errChanged.Error(), Hint: "try again", Err: errChanged}
+	return changed(name)
+}
+
+// replaced says whether another command has put another artifact in the place of a.
+func (s *Store) replaced(ctx context.Context, name string, a *Artifact) bool {
+	now, err := s.Find(ctx, name)
+	return err == nil && now.Digest != a.Digest
 }
 
 // find looks a name up in the index: as it was stored, as a full name, by a digest.

@@ -55,7 +55,12 @@ func (s *Store) Add(ctx context.Context, name string, paths []string, opts AddOp
 			return out, image.Explain(name, err)
 		}
 	}
-	return "", &image.Error{Name: name, Reason: errChanged.Error(), Hint: "try again", Err: errChanged}
+	return "", changed(name)
+}
+
+// changed is the error of usingTries that met another command each time.
+func changed(name string) error {
+	return &image.Error{Name: name, Reason: errChanged.Error(), Hint: "try again", Err: errChanged}
 }
 
 // regular refuses what is no file: a directory, and a FIFO for which it would wait.
@@ -87,7 +92,7 @@ func (s *Store) addOnce(ctx context.Context, given string, ref libartifact.Artif
 	defer func() { err = errors.Join(err, st.Close()) }()
 	if opts.Append {
 		if err := s.seed(st, name, old, false); err != nil {
-			if now, found := s.Find(ctx, given); found == nil && now.Digest != old.Digest {
+			if s.replaced(ctx, given, old) {
 				err = errChanged
 			}
 			return "", err
@@ -170,11 +175,12 @@ func (s *Store) Push(ctx context.Context, name string, opts image.PushOptions) (
 	if err != nil {
 		return "", err
 	}
-	st, err := s.stage()
-	if err != nil {
-		return "", image.Explain(name, err)
-	}
-	defer func() { err = errors.Join(err, st.Close()) }()
+	var st *stage
+	defer func() {
+		if st != nil {
+			err = errors.Join(err, st.Close())
+		}
+	}()
 	var ref libartifact.ArtifactReference
 	err = s.using(ctx, name, func(a *Artifact) error {
 		if a.Name == "" {
@@ -182,6 +188,11 @@ func (s *Store) Push(ctx context.Context, name string, opts image.PushOptions) (
 		}
 		if ref, err = full(a.Name); err != nil {
 			return err
+		}
+		if st == nil { // not for one that is not there
+			if st, err = s.stage(); err != nil {
+				return err
+			}
 		}
 		return s.seed(st, ref.String(), a, true)
 	})
