@@ -19,16 +19,26 @@ import (
 // clean-up. False means that Delete must do it: after another runtime, or when
 // the cgroup is not there or is busy.
 func (r *Runtime) Forget(id, cgroup string) (bool, error) {
-	if !r.isCrun() || r.StateRoot == "" || id == "" || id == "." || id == ".." || filepath.Base(id) != id {
+	dir := r.crunState(id)
+	if dir == "" {
 		return false, nil
 	}
 	if cgroup != "" && !removeCgroup(cgroup) {
 		return false, nil
 	}
-	if err := os.RemoveAll(filepath.Join(r.StateRoot, id)); err != nil {
+	if err := os.RemoveAll(dir); err != nil {
 		return false, fmt.Errorf("remove the runtime's state of container %s: %w", id, err)
 	}
 	return true, nil
+}
+
+// crunState is the directory in which crun has the state of a container; empty with
+// another runtime, or if it is not known.
+func (r *Runtime) crunState(id string) string {
+	if !r.isCrun() || r.StateRoot == "" || id == "" || id == "." || id == ".." || filepath.Base(id) != id {
+		return ""
+	}
+	return filepath.Join(r.StateRoot, id)
 }
 
 // cgroupPatience bounds the wait for killed processes to leave their cgroup.

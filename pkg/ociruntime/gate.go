@@ -15,10 +15,11 @@ import (
 // The FIFO is removed after the byte is written, not before as crun does: who is killed
 // between leaves a container that runs.
 func (r *Runtime) Release(id string) bool {
-	if !r.isCrun() || r.StateRoot == "" || filepath.Base(id) != id || id == "." || id == ".." {
+	dir := r.crunState(id)
+	if dir == "" {
 		return false
 	}
-	path := filepath.Join(r.StateRoot, id, "exec.fifo")
+	path := filepath.Join(dir, "exec.fifo")
 	// Without a reader, which is dead then, this fails.
 	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
