@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -53,7 +54,7 @@ func scan(ctx context.Context, dir string, sources, excludes []string, old files
 	if err != nil {
 		return nil, fmt.Errorf("read ignore patterns: %w", err)
 	}
-	s := scanner{ctx: ctx, root: root, ignored: ignored, old: old, found: files{}}
+	s := scanner{ctx: ctx, root: root, ignored: ignored, old: old, found: files{}, hash: sha256.New(), buffer: make([]byte, 32<<10)}
 	for _, top := range tops(sources) {
 		// Not below root: WalkDir follows no links, and what it finds is opened there.
 		err := filepath.WalkDir(filepath.Join(dir, top), func(name string, entry fs.DirEntry, err error) error {
@@ -79,6 +80,8 @@ type scanner struct {
 	ignored *fileutils.PatternMatcher
 	old     files
 	found   files
+	hash    hash.Hash // for one file after the other
+	buffer  []byte    // for what is read of them
 }
 
 var errTooMany = errors.New("the context has too many files")
@@ -125,7 +128,7 @@ func (s *scanner) visit(rel string, entry fs.DirEntry) error {
 }
 
 func (s *scanner) digest(rel string, mode fs.FileMode) (string, error) {
-	hash := sha256.New()
+	s.hash.Reset()
 	switch {
 	case mode.IsRegular():
 		f, err := s.root.OpenFile(rel, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
@@ -133,7 +136,8 @@ func (s *scanner) digest(rel string, mode fs.FileMode) (string, error) {
 			return "", err
 		}
 		defer f.Close() //nolint:errcheck // read only
-		if _, err := io.Copy(hash, f); err != nil {
+		// Without f's WriteTo, which would make a buffer for each file.
+		if _, err := io.CopyBuffer(s.hash, struct{ io.Reader }{f}, s.buffer); err != nil {
 			return "", err
 		}
 	case mode&fs.ModeSymlink != 0:
@@ -141,11 +145,11 @@ func (s *scanner) digest(rel string, mode fs.FileMode) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		hash.Write([]byte(target))
+		s.hash.Write([]byte(target))
 	default:
 		return "", nil
 	}
-	return hex.EncodeToString(hash.Sum(nil)[:16]), nil
+	return hex.EncodeToString(s.hash.Sum(nil)[:16]), nil
 }
 
 // tops are the directories and files to walk for sources with patterns, none of

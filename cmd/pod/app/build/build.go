@@ -79,6 +79,7 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 	if f.verify {
 		opts.NoCache = true // what another build has made proves nothing
 	}
+	a.Garbage = 32 << 20 // each file that is copied leaves a buffer
 	images, err := a.Images(ctx)
 	if err != nil {
 		return err

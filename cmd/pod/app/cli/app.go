@@ -23,6 +23,7 @@ import (
 	"go.podman.io/storage/pkg/unshare"
 	"golang.org/x/term"
 
+	"github.com/rootless-pod/pod/internal/heapfloor"
 	"github.com/rootless-pod/pod/internal/plainconf"
 	"github.com/rootless-pod/pod/internal/reserve"
 	"github.com/rootless-pod/pod/pkg/autoupdate/policy"
@@ -49,6 +50,9 @@ type App struct {
 	// Freeing: the command gives room on the disk back. If it finds the disk full
 	// it may have the reserve.
 	Freeing bool
+	// Garbage is the heap, in bytes, up to which a command that writes images collects
+	// none; zero for as little as there can be.
+	Garbage int
 
 	// Tree makes the commands that another command line names, with flags that set
 	// nothing of this one's.
@@ -208,7 +212,7 @@ func (a *App) Images(ctx context.Context) (*image.Store, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		images, err := image.New(store, image.Options{RegistriesConf: a.Global.RegistriesConf, Log: a.Log, Bulk: smallHeap})
+		images, err := image.New(store, image.Options{RegistriesConf: a.Global.RegistriesConf, Log: a.Log, Bulk: a.smallHeap})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -218,9 +222,12 @@ func (a *App) Images(ctx context.Context) (*image.Store, error) {
 
 // smallHeap undoes what a short command gets (calmCollector), as soon as garbage is
 // collected: with blobs the heap would grow to several times of what is alive in it.
-// A build of cached steps ends before that.
-func smallHeap() {
-	if os.Getenv("GOGC") == "" {
+// What works on many files (Garbage) may have more.
+func (a *App) smallHeap() {
+	switch {
+	case a.Garbage > 0:
+		heapfloor.Set(a.Garbage)
+	case os.Getenv("GOGC") == "":
 		runtime.AddCleanup(new([64]byte), func(percent int) { debug.SetGCPercent(percent) }, 75)
 	}
 }
