@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -62,9 +63,23 @@ func Sweep(base, prefix string, undo func(dir string) error) {
 			continue
 		}
 		if undo == nil || undo(dir) == nil {
-			_ = os.RemoveAll(dir)
+			remove(dir)
 		}
 		_ = lock.Close()
+	}
+}
+
+// patience is how long remove waits for a process of the dead one's to come to its end.
+const patience = 2 * time.Second
+
+// remove removes a directory. What unpacks into it may have outlived the process that it
+// worked for, until it has read what is left in its pipe: it makes files meanwhile.
+func remove(dir string) {
+	for begin := time.Now(); ; {
+		err := os.RemoveAll(dir)
+		if !errors.Is(err, unix.ENOTEMPTY) || time.Since(begin) > patience {
+			return
+		}
 	}
 }
 

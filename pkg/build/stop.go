@@ -27,6 +27,8 @@ const (
 	// times a second whether they do), stopLook that between two looks here.
 	stopAgain = 500 * time.Millisecond
 	stopLook  = 5 * time.Millisecond
+	// ownSignal is the one that this process sends itself, see press.
+	ownSignal = unix.SIGTERM
 	// spareJobs is how many places a stage may give back that it does not have.
 	spareJobs = 1 << 10
 )
@@ -92,17 +94,20 @@ type stages struct {
 
 	mu       sync.Mutex
 	halted   bool
+	pressed  bool
 	received *Interrupted
 	// hush keeps stages that are being ended from telling of it.
 	hush func()
 	// makers are the goroutines that have made the working containers.
 	makers map[string]string
+	// ever are the ids of all working containers, which are those of their layers.
+	ever map[string]bool
 }
 
 // watch prepares opts for a build whose stages can be ended.
 func watch(ctx context.Context, opts *define.BuildOptions) (*stages, error) {
 	s := &stages{
-		suffix: "working-container-" + strings.ToLower(rand.Text()[:8]), hush: func() {}, makers: map[string]string{},
+		suffix: "working-container-" + strings.ToLower(rand.Text()[:8]), hush: func() {}, makers: map[string]string{}, ever: map[string]bool{},
 	}
 	jobs := int64(1)
 	if opts.Jobs != nil {
@@ -161,6 +166,9 @@ func (s *stages) halt(why *Interrupted) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.halted {
+		if s.received == nil && why != nil && (!s.pressed || why.Signal != ownSignal) {
+			s.received = why // what failed was ended by the same signal, and was faster
+		}
 		return false
 	}
 	s.halted, s.received = true, why
@@ -172,7 +180,10 @@ func (s *stages) halt(why *Interrupted) bool {
 // no other way to reach them.
 func (s *stages) press() {
 	killUnstarted()
-	_ = unix.Kill(os.Getpid(), unix.SIGTERM) // it is this process
+	s.mu.Lock()
+	s.pressed = true
+	s.mu.Unlock()
+	_ = unix.Kill(os.Getpid(), ownSignal) // it is this process
 }
 
 // goOn is asked before something is made for a stage.
@@ -192,7 +203,7 @@ func (s *stages) goOn() error {
 func (s *stages) made(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.makers[id] = goroutine()
+	s.makers[id], s.ever[id] = goroutine(), true
 }
 
 // dropping is told that a working container is about to be removed. If a stage works in
@@ -243,6 +254,9 @@ func (s *stages) close(err error) error {
 	s.halt(nil)
 	waited := s.until(func(running map[string]bool) bool { return len(running) == 0 })
 	killUnstarted()
+	s.mu.Lock()
+	killInside(s.ever)
+	s.mu.Unlock()
 	return errors.Join(err, waited, s.remove())
 }
 

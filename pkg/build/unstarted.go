@@ -1,11 +1,15 @@
 package build
 
 import (
+	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 
+	"github.com/moby/sys/mountinfo"
 	"go.podman.io/buildah/define"
 
 	"github.com/rootless-pod/pod/internal/process"
@@ -42,4 +46,40 @@ func lookedAfter(pid int) bool {
 		}
 	}
 	return false
+}
+
+// killInside ends what runs on in the layers of a build that is over: a signal to the
+// whole group, or the kernel out of memory, ended the process that was to end it right
+// after it was started.
+func killInside(layers map[string]bool) {
+	if len(layers) == 0 {
+		return
+	}
+	inside := process.FindArguments(func(who process.ID, _ []string) bool {
+		mounts, err := os.Open(fmt.Sprintf("/proc/%d/mountinfo", who.PID))
+		if err != nil {
+			return false // it has ended
+		}
+		defer mounts.Close() //nolint:errcheck // read only
+		return layers[rootLayer(mounts)]
+	})
+	for _, who := range inside {
+		_ = who.Signal(syscall.SIGKILL) // it may have ended
+	}
+}
+
+// rootLayer is the layer whose overlay the root directory is, by a process's
+// /proc/PID/mountinfo (proc_pid_mountinfo(5)); empty if it is none. The last mount at a
+// place is the one that is seen.
+func rootLayer(mounts io.Reader) string {
+	roots, err := mountinfo.GetMountsFromReader(mounts, func(m *mountinfo.Info) (skip, stop bool) { return m.Mountpoint != "/", false })
+	if err != nil || len(roots) == 0 {
+		return ""
+	}
+	for option := range strings.SplitSeq(roots[len(roots)-1].VFSOptions, ",") {
+		if upper, ok := strings.CutPrefix(option, "upperdir="); ok {
+			return filepath.Base(filepath.Dir(upper))
+		}
+	}
+	return ""
 }
