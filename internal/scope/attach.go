@@ -2,7 +2,6 @@ package scope
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -41,24 +40,24 @@ func SetLinger(ctx context.Context, uid int, on bool) error {
 
 // askSystem calls one method of a service of freedesktop.org (systemd1, login1)
 // on the system's bus as the user with this uid on the host.
-func askSystem(ctx context.Context, uid int, service, method string, args ...any) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+func askSystem(ctx context.Context, uid int, service, method string, args ...any) error {
 	address := os.Getenv("DBUS_SYSTEM_BUS_ADDRESS")
 	if address == "" {
 		address = systemBus
 	}
-	bus, err := dbus.Dial(address, dbus.WithContext(ctx))
+	path, ok := strings.CutPrefix(address, "unix:path=")
+	if !ok || strings.ContainsAny(path, ",;%") {
+		return fmt.Errorf("DBUS_SYSTEM_BUS_ADDRESS %q is not supported: name a socket as unix:path=FILE", address)
+	}
+	bus, err := Manager{socket: path, uid: uid}.Connect(ctx)
 	if err != nil {
-		return fmt.Errorf("connect to the system bus: %w", err)
+		return err
 	}
-	defer func() { err = errors.Join(err, bus.Close()) }()
-	if err := bus.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(uid))}); err != nil {
-		return fmt.Errorf("authenticate to the system bus: %w", err)
-	}
-	if err := bus.Hello(); err != nil {
-		return fmt.Errorf("greet the system bus: %w", err)
-	}
-	name, object := "org.freedesktop."+service, dbus.ObjectPath("/org/freedesktop/"+service)
-	return bus.Object(name, object).CallWithContext(ctx, name+"."+method, 0, args...).Err
+	defer func() { _ = bus.Close() }()
+	bus.to, bus.bus = "org.freedesktop."+service, true
+	_, err = bus.exchange(ctx, timeout, "", func() error {
+		iface, name, _ := strings.Cut(method, ".")
+		return bus.askAt(dbus.ObjectPath("/org/freedesktop/"+service), bus.to+"."+iface, name, args)
+	})
+	return err
 }

@@ -23,11 +23,12 @@ const together = 512
 
 // The manager's own object and interface.
 const (
+	managerName      = "org.freedesktop.systemd1"
 	managerObject    = dbus.ObjectPath("/org/freedesktop/systemd1")
 	managerInterface = "org.freedesktop.systemd1.Manager"
 )
 
-// Conn is a connection to a manager; it is for one command.
+// Conn is a connection to a manager, or to a bus on which one is; it is for one command.
 //
 // The messages are a library's, the conversation is not: a library greets in
 // four steps before it asks, and systemd, which has one thread, takes longer to
@@ -38,6 +39,9 @@ type Conn struct {
 	in     *bufio.Reader
 	uid    int
 	serial uint32
+	// to is who is asked; with bus, on a message bus, which is to be told hello first.
+	to  string
+	bus bool
 }
 
 // Connect connects to the manager's private socket, without a message bus.
@@ -46,7 +50,7 @@ func (m Manager) Connect(ctx context.Context) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoManager, err)
 	}
-	return &Conn{conn: conn, in: bufio.NewReader(conn), uid: m.uid}, nil
+	return &Conn{conn: conn, in: bufio.NewReader(conn), uid: m.uid, to: managerName}, nil
 }
 
 // Close closes the connection.
@@ -102,12 +106,22 @@ func (c *Conn) askAt(object dbus.ObjectPath, iface, method string, args []any) e
 		name := hex.EncodeToString([]byte(strconv.Itoa(c.uid)))
 		out.WriteString("\x00AUTH EXTERNAL " + name + "\r\nBEGIN\r\n")
 	}
+	var message []byte
+	if greeting && c.bus {
+		c.serial++
+		hello, err := encode(c.serial, question{"org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "Hello", nil})
+		if err != nil {
+			return err
+		}
+		message = hello
+	}
 	c.serial++
-	message, err := encode(c.serial, object, iface, method, args)
+	asked, err := encode(c.serial, question{c.to, object, iface, method, args})
 	if err != nil {
 		return err
 	}
-	if !greeting || len(message) >= together {
+	message = append(message, asked...)
+	if !greeting || len(message) >= together && !c.bus {
 		out.Write(message)
 		message = nil
 	}
@@ -143,6 +157,9 @@ func (c *Conn) answer(unit string) ([]any, error) {
 		case dbus.TypeError:
 			return nil, refusal(msg)
 		case dbus.TypeMethodReply:
+			if to, ok := msg.Headers[dbus.FieldReplySerial].Value().(uint32); ok && to != c.serial {
+				continue // to the hello
+			}
 			if unit == "" {
 				return msg.Body, nil
 			}
@@ -171,22 +188,32 @@ func jobResult(msg *dbus.Message, unit string) (result string, mine bool) {
 	return result, name == unit
 }
 
-// encode makes the message of a method call.
-func encode(serial uint32, object dbus.ObjectPath, iface, method string, args []any) ([]byte, error) {
+// question is a method call.
+type question struct {
+	to            string
+	object        dbus.ObjectPath
+	iface, method string
+	args          []any
+}
+
+// encode makes the message of a question.
+func encode(serial uint32, q question) ([]byte, error) {
 	msg := &dbus.Message{
 		Type: dbus.TypeMethodCall,
 		Headers: map[dbus.HeaderField]dbus.Variant{
-			dbus.FieldPath:        dbus.MakeVariant(object),
-			dbus.FieldInterface:   dbus.MakeVariant(iface),
-			dbus.FieldDestination: dbus.MakeVariant("org.freedesktop.systemd1"),
-			dbus.FieldMember:      dbus.MakeVariant(method),
-			dbus.FieldSignature:   dbus.MakeVariant(dbus.SignatureOf(args...)),
+			dbus.FieldPath:        dbus.MakeVariant(q.object),
+			dbus.FieldInterface:   dbus.MakeVariant(q.iface),
+			dbus.FieldDestination: dbus.MakeVariant(q.to),
+			dbus.FieldMember:      dbus.MakeVariant(q.method),
 		},
-		Body: args,
+		Body: q.args,
+	}
+	if len(q.args) > 0 {
+		msg.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(q.args...))
 	}
 	var out bytes.Buffer
 	if err := msg.EncodeTo(&out, binary.LittleEndian); err != nil {
-		return nil, fmt.Errorf("encode %s: %w", method, err)
+		return nil, fmt.Errorf("encode %s: %w", q.method, err)
 	}
 	data := out.Bytes()
 	// The library keeps the serial to itself and leaves it 0, which is none.
