@@ -204,6 +204,11 @@ func (e *Engine) destroy(ctx context.Context, c *state.Container, volumes bool) 
 		if !c.Spec.Layered() {
 			return nil
 		}
+		if !c.Volatile && e.DeleteStorage != nil {
+			if done, err := e.DeleteStorage(ctx, c.ID); done || err != nil {
+				return err
+			}
+		}
 		store, err := e.Storage()
 		if err != nil {
 			return err

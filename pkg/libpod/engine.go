@@ -36,7 +36,10 @@ type Options struct {
 	// Storage and Images open their stores on first use.
 	Storage func() (*storage.Store, error)
 	Images  func() (*image.Store, error)
-	Events  events.Log
+	// DeleteStorage removes a container's root file system without opening the store;
+	// false if the store has to do it.
+	DeleteStorage func(ctx context.Context, id string) (bool, error)
+	Events        events.Log
 	// Self is the argument vector of this program with its global flags; the
 	// clean-up that conmon starts is made of it.
 	Self []string

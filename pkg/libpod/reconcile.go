@@ -85,7 +85,10 @@ func (e *Engine) dropStale(ctx context.Context) error {
 		if !ok {
 			continue
 		}
-		err = e.destroy(ctx, c, true)
+		// What that boot had of it may have outlived it in a run directory on a disk.
+		if err = e.forgetRun(ctx, c.ID); err == nil {
+			err = e.destroy(ctx, c, true)
+		}
 		e.unlock(lock)
 		if err != nil && !isAbsent(err) {
 			return err
@@ -192,10 +195,7 @@ func (e *Engine) removeStray(ctx context.Context, store *storage.Store, id strin
 		endMonitor(ctx, m)
 	}
 	ctx = context.WithoutCancel(ctx)
-	if err := e.forgetRuntime(ctx, id); err != nil {
-		return err
-	}
-	if err := e.undoNetwork(ctx, id); err != nil {
+	if err := e.forgetRun(ctx, id); err != nil {
 		return err
 	}
 	if _, err := store.Unmount(ctx, id, true); err != nil && !errors.Is(err, storage.ErrNoContainer) {
@@ -205,6 +205,14 @@ func (e *Engine) removeStray(ctx context.Context, store *storage.Store, id strin
 		return err
 	}
 	return errors.Join(e.dropOwnFiles(id), os.RemoveAll(e.logDir(id)))
+}
+
+// forgetRun undoes what runtimes and networks have of a container without a run.
+func (e *Engine) forgetRun(ctx context.Context, id string) error {
+	if err := e.forgetRuntime(ctx, id); err != nil {
+		return err
+	}
+	return e.undoNetwork(ctx, id)
 }
 
 // forgetRuntime has every runtime that knows the container delete it.

@@ -166,7 +166,7 @@ func (e *Engine) makeImageVolume(ctx context.Context, v *state.Volume, options *
 		return err
 	}
 	return store.CreateContainer(ctx, storage.ContainerOptions{
-		ID: v.StorageID, ImageID: img.ID, ImageName: img.Name, Name: v.Name + "+volume", Created: v.Created, RunDir: e.paths.run,
+		ID: v.StorageID, ImageID: img.ID, Name: v.Name + "+volume", Created: v.Created, RunDir: e.paths.run,
 	})
 }
 

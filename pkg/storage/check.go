@@ -142,7 +142,7 @@ func (s *Store) needed(found cstorage.CheckReport, containers bool) (map[string]
 	if err != nil {
 		return nil, fmt.Errorf("list images: %w", err)
 	}
-	all, err := s.store.Containers()
+	all, err := s.Library().Containers()
 	if err != nil {
 		return nil, fmt.Errorf("list containers of the store: %w", err)
 	}

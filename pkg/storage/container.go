@@ -12,9 +12,7 @@ import (
 	"time"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
-	"github.com/opencontainers/selinux/go-selinux"
 	cstorage "go.podman.io/storage"
-	"go.podman.io/storage/pkg/archive"
 	"go.podman.io/storage/pkg/idtools"
 	"go.podman.io/storage/types"
 )
@@ -33,8 +31,7 @@ type ContainerOptions struct {
 	// ID is 64 lower-case hexadecimal digits.
 	ID string
 	// ImageID is the image below; empty for an empty root file system.
-	ImageID   string
-	ImageName string
+	ImageID string
 	// Name is the name in the store, which other tools see too; empty for none.
 	Name string
 	// RunDir is pod's run directory, where the container's record may be.
@@ -61,6 +58,12 @@ type AutoMaps struct {
 	UIDMap, GIDMap []rspec.LinuxIDMapping
 }
 
+// ordinary says whether the root file system is that of an image with something written
+// over it: files of no other owners, and nothing asked of the driver.
+func (o *ContainerOptions) ordinary() bool {
+	return o.ImageID != "" && len(o.UIDMap) == 0 && len(o.GIDMap) == 0 && o.Auto == nil && len(o.StorageOpt) == 0
+}
+
 // mappings are what the library is told about the owners of files.
 func (o *ContainerOptions) mappings() types.IDMappingOptions {
 	if o.Auto == nil {
@@ -79,6 +82,9 @@ func (o *ContainerOptions) mappings() types.IDMappingOptions {
 // IDMaps are the maps of a container's files; none when they are the store's.
 func (s *Store) IDMaps(ctx context.Context, id string) (uids, gids []rspec.LinuxIDMapping, err error) {
 	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	if p, err := s.passingByID(ctx, id); p != nil || err != nil {
 		return nil, nil, err
 	}
 	c, err := s.store.Container(id)
@@ -122,17 +128,6 @@ type Container struct {
 	RunDir string
 }
 
-// metadata is podman's, with our mark.
-type metadata struct {
-	ImageName  string `json:"image-name"`
-	ImageID    string `json:"image-id"`
-	Name       string `json:"name"`
-	CreatedAt  int64  `json:"created-at"`
-	MountLabel string `json:"mountlabel,omitempty"`
-	Creator    string `json:"creator,omitempty"`
-	RunDir     string `json:"pod-run-dir,omitempty"`
-}
-
 // LayerID is the id of the layer of container id. It follows from the
 // container's, so that a layer whose record was never written can be found.
 func LayerID(id string) string {
@@ -150,19 +145,20 @@ func (s *Store) CreateContainer(ctx context.Context, opts ContainerOptions) erro
 	if opts.Created.IsZero() {
 		opts.Created = time.Now()
 	}
-	meta := metadata{
-		ImageName: opts.ImageName, ImageID: opts.ImageID, Name: opts.Name, CreatedAt: opts.Created.Unix(), Creator: Creator,
-		RunDir: opts.RunDir,
+	if s.canPass(&opts) {
+		if done, err := s.createPassing(ctx, &opts); done || err != nil {
+			return err
+		}
 	}
 	var names []string
 	if opts.Name != "" {
 		names = []string{opts.Name}
 	}
-	raw, err := json.Marshal(meta)
-	if err != nil {
-		return fmt.Errorf("encode metadata: %w", err)
+	meta := shortMark + opts.RunDir
+	if done, err := s.createListed(ctx, &opts, meta); done || err != nil {
+		return err
 	}
-	_, err = s.store.CreateContainer(opts.ID, names, opts.ImageID, LayerID(opts.ID), string(raw), &cstorage.ContainerOptions{
+	_, err := s.store.CreateContainer(opts.ID, names, opts.ImageID, LayerID(opts.ID), meta, &cstorage.ContainerOptions{
 		IDMappingOptions: opts.mappings(),
 		LabelOpts:        opts.LabelOpts,
 		Volatile:         opts.Volatile,
@@ -187,6 +183,10 @@ func describe(c *cstorage.Container) Container {
 		ID: c.ID, ImageID: c.ImageID, LayerID: c.LayerID, Names: c.Names, Created: c.Created,
 		ProcessLabel: c.ProcessLabel(), MountLabel: c.MountLabel(),
 	}
+	if dir, ok := strings.CutPrefix(c.Metadata, shortMark); ok {
+		out.Creator, out.RunDir = Creator, dir
+		return out
+	}
 	var meta metadata
 	if strings.Contains(c.Metadata, `"creator"`) && json.Unmarshal([]byte(c.Metadata), &meta) == nil {
 		out.Creator, out.RunDir = meta.Creator, meta.RunDir
@@ -199,7 +199,21 @@ func (s *Store) Container(ctx context.Context, id string) (Container, error) {
 	if err := ctx.Err(); err != nil {
 		return Container{}, err
 	}
+	if p, err := s.passingByID(ctx, id); err != nil {
+		return Container{}, err
+	} else if p != nil {
+		return p.describe(), nil
+	}
 	c, err := s.store.Container(id)
+	if errors.Is(err, cstorage.ErrContainerUnknown) {
+		all, passingErr := s.allPassing()
+		for _, p := range all {
+			if p.Name == id {
+				return p.describe(), nil
+			}
+		}
+		err = errors.Join(err, passingErr)
+	}
 	if err != nil {
 		return Container{}, translate("storage of", id, err)
 	}
@@ -218,6 +232,15 @@ func (s *Store) Containers(ctx context.Context) ([]Container, error) {
 	out := make([]Container, 0, len(all))
 	for i := range all {
 		out = append(out, describe(&all[i]))
+	}
+	more, err := s.allPassing()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range more {
+		if !p.Adopting {
+			out = append(out, p.describe())
+		}
 	}
 	return out, nil
 }
@@ -243,6 +266,9 @@ func (s *Store) Rename(ctx context.Context, id, name string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := s.adopt(ctx, id); err != nil {
+		return err
+	}
 	var names []string
 	if name != "" {
 		names = []string{name}
@@ -261,9 +287,15 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if done, err := s.whilePassing(ctx, id, func(p *passing) error { return s.forgetPassing(ctx, p) }); done || err != nil {
+		return err
+	}
+	if done, err := s.deleteListed(ctx, id); done || err != nil {
+		return err
+	}
 	err := s.store.DeleteContainer(id)
-	if err == nil {
-		return nil
+	if err == nil && len(id) == idLength {
+		return s.deletePassing(ctx, LayerID(id)) // the link that adopt has left
 	}
 	if !errors.Is(err, cstorage.ErrNotAContainer) && !errors.Is(err, cstorage.ErrContainerUnknown) {
 		return translate("delete storage of", id, err)
@@ -283,7 +315,7 @@ func (s *Store) DeleteLayer(ctx context.Context, layer string) error {
 	if !strings.HasPrefix(layer, layerMark) {
 		return fmt.Errorf("layer %s was not made by pod", layer)
 	}
-	return s.deleteLayer(layer)
+	return errors.Join(s.deletePassing(ctx, layer), s.deleteUnlisted(layer), s.deleteLayer(layer))
 }
 
 func (s *Store) deleteLayer(layer string) error {
@@ -342,14 +374,18 @@ func (s *Store) OrphanLayers(ctx context.Context, keep func(layer string) bool) 
 			marked = append(marked, layers[i].ID)
 		}
 	}
+	orphans, err := s.orphanPassing()
+	if err != nil {
+		return nil, err
+	}
+	orphans = slices.DeleteFunc(orphans, func(id string) bool { return keep != nil && keep(id) })
 	if len(marked) == 0 {
-		return nil, nil
+		return orphans, nil
 	}
 	used, err := s.usedLayers()
 	if err != nil {
 		return nil, err
 	}
-	var orphans []string
 	for _, id := range marked {
 		if !used[id] && !parents[id] && (keep == nil || !keep(id)) {
 			orphans = append(orphans, id)
@@ -389,7 +425,7 @@ func (s *Store) DropTemporary(ctx context.Context, age time.Duration) error {
 		return err
 	}
 	driver := s.store.GraphDriverName()
-	var errs []error
+	errs := []error{s.dropPassing()}
 	for _, dir := range []string{
 		filepath.Join(s.store.GraphRoot(), driver+"-layers"), filepath.Join(s.store.GraphRoot(), driver+"-images"),
 		filepath.Join(s.store.GraphRoot(), driver+"-containers"), filepath.Join(s.store.RunRoot(), driver+"-layers"),
@@ -430,168 +466,4 @@ func (s *Store) usedLayers() (map[string]bool, error) {
 		}
 	}
 	return used, nil
-}
-
-// Mount mounts the container's root file system and returns where. Mounts are
-// counted; each needs its Unmount.
-func (s *Store) Mount(ctx context.Context, id string) (string, error) {
-	if err := ctx.Err(); err != nil {
-		return "", err
-	}
-	label := ""
-	if selinux.GetEnabled() {
-		c, err := s.store.Container(id)
-		if err != nil {
-			return "", translate("mount", id, err)
-		}
-		label = c.MountLabel()
-	}
-	path, err := s.store.Mount(id, label)
-	if errors.Is(err, cstorage.ErrLayerUnknown) {
-		err = cstorage.ErrContainerUnknown
-	}
-	return path, translate("mount", id, err)
-}
-
-// Unmount takes back one Mount, or with force all of them. It says whether the
-// file system is still mounted. What is not mounted is no error.
-func (s *Store) Unmount(ctx context.Context, id string, force bool) (bool, error) {
-	if err := ctx.Err(); err != nil {
-		return false, err
-	}
-	still, err := s.store.Unmount(id, force)
-	if errors.Is(err, cstorage.ErrLayerNotMounted) || errors.Is(err, cstorage.ErrLayerUnknown) {
-		return false, nil
-	}
-	return still, translate("unmount", id, err)
-}
-
-// Mounted counts the mounts of a container's root file system.
-func (s *Store) Mounted(ctx context.Context, id string) (int, error) {
-	if err := ctx.Err(); err != nil {
-		return 0, err
-	}
-	count, err := s.store.Mounted(id)
-	if errors.Is(err, cstorage.ErrLayerUnknown) {
-		err = cstorage.ErrContainerUnknown
-	}
-	return count, translate("mounts of", id, err)
-}
-
-// MountPoint is where a container's root file system is mounted; empty if it is
-// not.
-func (s *Store) MountPoint(ctx context.Context, id string) (string, error) {
-	c, err := s.Container(ctx, id)
-	if err != nil {
-		return "", err
-	}
-	layer, err := s.store.Layer(c.LayerID)
-	if err != nil {
-		return "", translate("mount of", id, err)
-	}
-	if layer.MountCount == 0 {
-		return "", nil
-	}
-	return layer.MountPoint, nil
-}
-
-// ContainerDir is where files of the container that last are kept.
-func (s *Store) ContainerDir(id string) string {
-	return filepath.Join(s.store.GraphRoot(), s.store.GraphDriverName()+"-containers", id, "userdata")
-}
-
-// RunDir is where files of the container that end with the boot are kept.
-func (s *Store) RunDir(id string) string {
-	return filepath.Join(s.store.RunRoot(), s.store.GraphDriverName()+"-containers", id, "userdata")
-}
-
-// Size is what the container has written over its image, in bytes.
-func (s *Store) Size(ctx context.Context, id string) (int64, error) {
-	c, err := s.Container(ctx, id)
-	if err != nil {
-		return 0, err
-	}
-	size, err := s.store.DiffSize("", c.LayerID)
-	return size, translate("size of", id, err)
-}
-
-// Changes lists what the container has changed over its image.
-func (s *Store) Changes(ctx context.Context, id string) ([]archive.Change, error) {
-	c, err := s.Container(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	changes, err := s.store.Changes("", c.LayerID)
-	return changes, translate("changes of", id, err)
-}
-
-// DiffPath is the directory that holds what the container has written, where
-// the driver has one; the root file system itself with vfs.
-func (s *Store) DiffPath(ctx context.Context, id string) (string, error) {
-	c, err := s.Container(ctx, id)
-	if err != nil {
-		return "", err
-	}
-	driver, err := s.store.GraphDriver()
-	if err != nil {
-		return "", fmt.Errorf("driver of the store: %w", err)
-	}
-	data, err := driver.Metadata(c.LayerID)
-	if err != nil {
-		return "", translate("layer of", id, err)
-	}
-	for _, key := range []string{"UpperDir", "MergedDir"} {
-		if data[key] != "" {
-			return data[key], nil
-		}
-	}
-	return filepath.Join(s.store.GraphRoot(), "vfs", "dir", c.LayerID), nil
-}
-
-// DriverData is what inspect shows of the driver: its paths for a container.
-func (s *Store) DriverData(ctx context.Context, id string) (map[string]string, error) {
-	c, err := s.Container(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	driver, err := s.store.GraphDriver()
-	if err != nil {
-		return nil, fmt.Errorf("driver of the store: %w", err)
-	}
-	data, err := driver.Metadata(c.LayerID)
-	if err != nil {
-		return nil, translate("layer of", id, err)
-	}
-	if count, err := s.store.Mounted(c.LayerID); err != nil || count == 0 {
-		delete(data, "MergedDir")
-	}
-	return data, nil
-}
-
-// ImageSizes returns the size of every image, layers shared by several counted
-// for each.
-func (s *Store) ImageSizes(ctx context.Context) (map[string]int64, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	all, err := s.store.MultiList(cstorage.MultiListOptions{Images: true, Layers: true})
-	if err != nil {
-		return nil, fmt.Errorf("list images: %w", err)
-	}
-	layers := make(map[string]*cstorage.Layer, len(all.Layers))
-	for i := range all.Layers {
-		layers[all.Layers[i].ID] = &all.Layers[i]
-	}
-	sizes := make(map[string]int64, len(all.Images))
-	for i := range all.Images {
-		var total int64
-		for _, n := range all.Images[i].BigDataSizes {
-			total += n
-		}
-		for layer := layers[all.Images[i].TopLayer]; layer != nil; layer = layers[layer.Parent] {
-			total += layer.UncompressedSize
-		}
-		sizes[all.Images[i].ID] = total
-	}
-	return sizes, nil
 }

@@ -18,6 +18,15 @@ func (s *Store) LayerChanges(ctx context.Context, from, to string) ([]archive.Ch
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	for _, layer := range []string{from, to} {
+		if p, err := s.passingOf(layer); err != nil {
+			return nil, err
+		} else if p != nil {
+			if err := s.adopt(ctx, p.ID); err != nil {
+				return nil, err
+			}
+		}
+	}
 	changes, err := s.store.Changes(from, to)
 	if errors.Is(err, syscall.ENOTDIR) {
 		// The library stumbles over a directory that replaces a file of a layer
@@ -58,6 +67,9 @@ func (s *Store) compareTrees(from, to string) (_ []archive.Change, err error) {
 // LayerDiff is the archive of what a container has written over its image, with
 // whiteouts as in an image's layer. The store is locked until it is closed.
 func (s *Store) LayerDiff(ctx context.Context, id string) (io.ReadCloser, error) {
+	if err := s.adopt(ctx, id); err != nil {
+		return nil, err
+	}
 	c, err := s.Container(ctx, id)
 	if err != nil {
 		return nil, err
@@ -91,6 +103,9 @@ func (s *Store) NewImage(ctx context.Context, id, layer string, names []string, 
 
 // ApplyDiff unpacks an archive that LayerDiff wrote into a container's layer.
 func (s *Store) ApplyDiff(ctx context.Context, id string, diff io.Reader) error {
+	if err := s.adopt(ctx, id); err != nil {
+		return err
+	}
 	c, err := s.Container(ctx, id)
 	if err != nil {
 		return err

@@ -35,9 +35,12 @@ func (s *Store) Overlay(ctx context.Context, o Scratch) ([]string, error) {
 			return nil, err
 		}
 	}
-	home, err := s.store.ContainerDirectory(o.Owner)
-	if err != nil {
-		return nil, translate("directory of", o.Owner, err)
+	if _, err := s.Container(ctx, o.Owner); err != nil {
+		return nil, err
+	}
+	home := s.ContainerDir(o.Owner)
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return nil, fmt.Errorf("make directory of %s: %w", o.Owner, noSpace(err))
 	}
 	upper, work := filepath.Join(home, o.Name, "upper"), filepath.Join(home, o.Name, "work")
 	for _, dir := range []string{upper, work} {
@@ -66,6 +69,15 @@ func (s *Store) Overlay(ctx context.Context, o Scratch) ([]string, error) {
 // layerDirs are the directories of the layers of an image or a container, the
 // top one first.
 func (s *Store) layerDirs(ctx context.Context, o Scratch) ([]string, error) {
+	if p, err := s.passingByID(ctx, o.Container); err != nil {
+		return nil, err
+	} else if p != nil {
+		dirs := []string{filepath.Join(s.graphOf(p.layer), "diff")}
+		for _, dir := range p.Lower {
+			dirs = append(dirs, shortLayer(dir))
+		}
+		return dirs, nil
+	}
 	what, layer := o.Container, ""
 	if o.Container != "" {
 		c, err := s.Container(ctx, o.Container)

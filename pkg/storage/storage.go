@@ -146,7 +146,7 @@ func (s *Store) Close() error {
 }
 
 // Library is the library's store, for pkg/image and pkg/build.
-func (s *Store) Library() cstorage.Store { return s.store }
+func (s *Store) Library() cstorage.Store { return &library{Store: s.store, store: s} }
 
 // Root is the graph root, RunRoot what ends with the boot.
 func (s *Store) Root() string { return s.store.GraphRoot() }

@@ -48,7 +48,7 @@ func TestContainerLifeCycle(t *testing.T) {
 		t.Run(fmt.Sprintf("volatile=%v", volatile), func(t *testing.T) {
 			ctx := t.Context()
 			store := open(t, Options{})
-			opts := ContainerOptions{ID: id(1), Name: "one", ImageName: "img", Volatile: volatile, Created: time.Unix(5, 0)}
+			opts := ContainerOptions{ID: id(1), Name: "one", Volatile: volatile, Created: time.Unix(5, 0)}
 			if err := store.CreateContainer(ctx, opts); err != nil {
 				t.Fatal(err)
 			}

@@ -321,7 +321,7 @@ func (w *walker) settled(want footprint) footprint {
 
 // passing names files that come and go with no meaning: locks of
 // containers/storage, write-ahead logs, caches.
-var passing = regexp.MustCompile(`(\.lock|/\.tmp-[a-z-]+\.json[0-9]+|/state\.db.*|/run\.db.*|\.tmp|/mountpoints\.json|/reserve(/[0-9]+)?|/pod/used(/[0-9a-f]+)?|/cache/.*|/seccomp/.*|\.pasta-.*|/net/user(/lock)?)$`)
+var passing = regexp.MustCompile(`(\.lock|/\.tmp-[a-z-]+\.json[0-9]+|/state\.db.*|/run\.db.*|\.tmp|/mountpoints\.json|/reserve(/[0-9]+)?|/pod/used(/[0-9a-f]+)?|/cache/.*|/seccomp/.*|\.pasta-.*|/net/user(/lock)?|/overlay/[a-z-]+(\(.*\))?-(true|false))$`)
 
 func (b *sandbox) footprint() (footprint, error) {
 	f := footprint{}

@@ -157,10 +157,7 @@ func (s *Store) List(ctx context.Context) ([]*Container, error) {
 
 // Needing returns the containers whose description names another one.
 func (s *Store) Needing(ctx context.Context) ([]*Container, error) {
-	// Nearly always there are none, and no document has to be decoded.
-	const where = `(instr(doc, CAST('"container:' AS BLOB)) > 0 OR instr(doc, CAST('"volumes_from":' AS BLOB)) > 0 OR
-		instr(doc, CAST('"requires":' AS BLOB)) > 0)`
-	return s.list(ctx, "list containers", fmt.Sprintf(selectContainers, where), s.bootID)
+	return s.list(ctx, "list containers", fmt.Sprintf(selectContainers, mayNeed), s.bootID)
 }
 
 // Pending returns the containers on which a pod process is at work, or was
@@ -340,8 +337,11 @@ func (s *Store) Remove(ctx context.Context, id string) error {
 // dropOrphans deletes what a kill between the commits of the two files can
 // leave of a durable container: its run and exec sessions. Nobody sees them.
 func dropOrphans(ctx context.Context, q querier) error {
-	const nowhere = " NOT IN (SELECT id FROM main.containers UNION ALL SELECT id FROM run.containers)"
-	for _, query := range []string{"DELETE FROM run.runs WHERE id" + nowhere, "DELETE FROM run.execs WHERE container" + nowhere} {
+	const nowhere = ` WHERE NOT EXISTS (SELECT 1 FROM main.containers AS c WHERE c.id = %[1]s)
+		AND NOT EXISTS (SELECT 1 FROM run.containers AS c WHERE c.id = %[1]s)`
+	for _, query := range []string{
+		"DELETE FROM run.runs" + fmt.Sprintf(nowhere, "runs.id"), "DELETE FROM run.execs" + fmt.Sprintf(nowhere, "execs.container"),
+	} {
 		if _, err := q.ExecContext(ctx, query); err != nil {
 			return err
 		}

@@ -226,7 +226,7 @@ func (s *Store) RemovePod(ctx context.Context, id, infra string) error {
 func (s *Store) Members(ctx context.Context, pod string) ([]*Container, error) {
 	// Only documents that name the pod, as JSON writes it, are decoded.
 	all, err := s.list(ctx, "list containers of pod "+pod,
-		fmt.Sprintf(selectContainers, "instr(doc, ?2) > 0"), s.bootID, []byte(`"pod":"`+pod+`"`))
+		fmt.Sprintf(selectContainers, mayBeInPod+" AND instr(doc, ?2) > 0"), s.bootID, []byte(`"pod":"`+pod+`"`))
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +236,7 @@ func (s *Store) Members(ctx context.Context, pod string) ([]*Container, error) {
 // InPods returns the containers of all pods, by the id of the pod.
 func (s *Store) InPods(ctx context.Context) (map[string][]*Container, error) {
 	all, err := s.list(ctx, "list containers of pods",
-		fmt.Sprintf(selectContainers, `instr(doc, CAST('"pod":"' AS BLOB)) > 0`), s.bootID)
+		fmt.Sprintf(selectContainers, mayBeInPod), s.bootID)
 	if err != nil {
 		return nil, err
 	}

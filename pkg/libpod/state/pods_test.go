@@ -2,6 +2,8 @@ package state
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/rootless-pod/pod/pkg/specgen"
@@ -124,5 +126,30 @@ func TestVolatilePods(t *testing.T) {
 	}
 	if err := s.AddPod(ctx, &Pod{ID: podID('b'), Name: "shop"}, nil); err != nil {
 		t.Errorf("its name is not free: %v", err)
+	}
+}
+
+// A thousand documents are not read to find the few that a removal asks for.
+func TestFewAreFoundByIndex(t *testing.T) {
+	t.Parallel()
+	s := open(t, place(t))
+	for index, where := range map[string]string{
+		"containers_needing": mayNeed, "containers_in_pods": mayBeInPod + " AND instr(doc, ?2) > 0",
+		"containers_with_volumes": mayHaveVolumes + " AND instr(doc, ?2) > 0",
+	} {
+		rows, err := s.db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+fmt.Sprintf(selectContainers, where), "boot-1", []byte("x"))
+		must(t, err)
+		var plan strings.Builder
+		for rows.Next() {
+			var id, parent, unused int
+			var line string
+			must(t, rows.Scan(&id, &parent, &unused, &line))
+			plan.WriteString(line + "\n")
+		}
+		must(t, rows.Err())
+		must(t, rows.Close())
+		if !strings.Contains(plan.String(), "INDEX "+index) {
+			t.Errorf("%s is not used:\n%s", index, &plan)
+		}
 	}
 }

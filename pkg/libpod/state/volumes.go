@@ -118,7 +118,7 @@ func (s *Store) VolumeUsers(ctx context.Context, name string) (ids []string, err
 		return nil, fmt.Errorf("encode volume name %s: %w", name, err)
 	}
 	candidates, err := s.list(ctx, "list users of volume "+name,
-		fmt.Sprintf(selectContainers, "instr(doc, ?2)"), s.bootID, needle)
+		fmt.Sprintf(selectContainers, mayHaveVolumes+" AND instr(doc, ?2) > 0"), s.bootID, needle)
 	if err != nil {
 		return nil, err
 	}

@@ -293,8 +293,11 @@ func (a *App) Engine(ctx context.Context) (*libpod.Engine, error) {
 			},
 			Session: a.session, Config: conf, GraphRoot: paths.Root, RunRoot: paths.RunRoot,
 			Storage: func() (*storage.Store, error) { return a.Storage(ctx) },
-			Images:  func() (*image.Store, error) { return a.Images(ctx) },
-			Events:  log, Self: self, Warn: func(s string) { a.Warn("%s", s) }, Tell: a.Tell,
+			DeleteStorage: func(ctx context.Context, id string) (bool, error) {
+				return storage.DeleteUnopened(ctx, a.StorageOptions(), id)
+			},
+			Images: func() (*image.Store, error) { return a.Images(ctx) },
+			Events: log, Self: self, Warn: func(s string) { a.Warn("%s", s) }, Tell: a.Tell,
 			Stdio:   [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
 			Runtime: a.Global.Runtime, RuntimeFlags: a.Global.RuntimeFlags, Conmon: a.Global.Conmon,
 			CgroupManager: a.Global.CgroupManager, VolumePath: a.Global.VolumePath, NotifySocket: os.Getenv("NOTIFY_SOCKET"), Sockets: libpod.SocketsOf(os.Getpid(), os.Getenv), Unit: os.Getenv(policy.UnitName),
