@@ -32,6 +32,10 @@ type Options struct {
 func Copy(ctx context.Context, from, to Place, o Options) ([]string, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if o.Quiet || o.Progress == nil {
+		o.Progress = io.Discard
+	}
+	o.Progress = &inTurn{to: o.Progress}
 	format := o.Format
 	if format == "" {
 		format = "docker-archive"
@@ -123,9 +127,6 @@ func (o *Options) command(ctx context.Context, p Place, args []string) (*exec.Cm
 		argv = []string{"sudo", "-i", "-u", p.User, "--", "sh", "-c", either(args)}
 	}
 	tells := &teller{to: o.Progress}
-	if o.Quiet || o.Progress == nil {
-		tells.to = io.Discard
-	}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // the user's own words, quoted
 	cmd.Stderr = tells
 	cmd.WaitDelay = lingering
@@ -164,6 +165,18 @@ func quote(s string) string {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// inTurn takes the words of two programs.
+type inTurn struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+func (w *inTurn) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.to.Write(p)
 }
 
 // teller passes on what a program says, line by line, but keeps its errors: the
