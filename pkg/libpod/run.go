@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -241,12 +242,18 @@ func (e *Engine) Attach(ctx context.Context, nameOrID string, a *AttachOptions) 
 	if err != nil {
 		return Outcome{}, err
 	}
+	notRunning := func(status Status) error {
+		return fmt.Errorf("you can only attach to running containers: %s is %s; start it first: %w", c.Name, status, ErrStateImproper)
+	}
 	if status := e.status(c); status != StatusRunning {
-		return Outcome{}, fmt.Errorf("you can only attach to running containers: %s is %s; start it first: %w", c.Name, status, ErrStateImproper)
+		return Outcome{}, notRunning(status)
 	}
 	out := Outcome{ID: c.ID}
 	e.event(ctx, "attach", c)
 	result, err := e.attach(ctx, c, a, nil)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+		return out, notRunning(StatusExited) // it has ended since it was looked up, and its monitor too
+	}
 	if err != nil {
 		return out, err
 	}
