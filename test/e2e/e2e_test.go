@@ -17,7 +17,7 @@ var (
 	userKind = flag.String("user-kind", "", "who runs the scripts: subid (a user with sub-ids), nosubid, root or vm (with sub-ids, where limits work)")
 	pattern  = flag.String("run-scripts", "", "run only the scripts whose noun/name matches this `regexp`")
 	chatty   = flag.Bool("chatty", false, "log every command of every script")
-	timeout  = flag.Duration("script-timeout", 4*time.Minute, "how long one script may take")
+	timeout  = flag.Duration("script-timeout", 10*time.Minute, "how long one script may take")
 )
 
 func TestScripts(t *testing.T) {

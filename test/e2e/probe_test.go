@@ -132,7 +132,7 @@ func greetDatagrams(u net.PacketConn, port string) error {
 // probeAsk tries for a while: the server may not listen yet.
 func probeAsk(network, address string) error {
 	var last error
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		answer, err := askOnce(network, address)
 		if err == nil && answer != "" {
 			fmt.Fprint(os.Stdout, answer)

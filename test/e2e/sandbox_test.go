@@ -152,7 +152,7 @@ func (b *sandbox) tearDown() {
 // monitors and network helpers end on their own, a little after their container.
 func (b *sandbox) awaitClean() error {
 	var err error
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if err = b.left(); err == nil {
 			return nil
 		}

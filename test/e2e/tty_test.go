@@ -17,8 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const ttyPatience = 10 * time.Second
-
 // tty FILE CMD... runs CMD with a terminal of 24 rows and 80 columns and talks
 // to it as FILE says, line by line:
 //
@@ -194,7 +192,7 @@ func (t *terminal) expect(pattern string) error {
 	if err != nil {
 		return err
 	}
-	patience := time.After(ttyPatience)
+	late := time.After(patience)
 	for {
 		t.mu.Lock()
 		if at := re.FindStringIndex(t.all.String()[t.seen:]); at != nil {
@@ -205,8 +203,8 @@ func (t *terminal) expect(pattern string) error {
 		t.mu.Unlock()
 		select {
 		case <-t.news:
-		case <-patience:
-			return fmt.Errorf("not shown within %s", ttyPatience)
+		case <-late:
+			return fmt.Errorf("not shown within %s", patience)
 		}
 	}
 }
@@ -214,8 +212,8 @@ func (t *terminal) expect(pattern string) error {
 func (t *terminal) exit(want string) error {
 	select {
 	case <-t.ended:
-	case <-time.After(ttyPatience):
-		return fmt.Errorf("still runs after %s", ttyPatience)
+	case <-time.After(patience):
+		return fmt.Errorf("still runs after %s", patience)
 	}
 	select {
 	case <-t.read:

@@ -171,7 +171,7 @@ func (w *walker) killOther(point string) error {
 	}()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(patience)
 	for {
 		select {
 		case <-done:
@@ -235,14 +235,17 @@ func (w *walker) try(point string) error {
 	return w.aftermath()
 }
 
-// aftermath looks at what follows a kill: ps is quick and tells the truth, another
+// hangs is what no command takes that waits for nobody, on the slowest machine.
+const hangs = 20 * time.Second
+
+// aftermath looks at what follows a kill: ps waits for nobody and tells the truth, another
 // run and rm -af work, and nothing is left.
 func (w *walker) aftermath() error {
 	begin := time.Now()
 	if err := w.ts.Exec("pod", "ps", "-a"); err != nil {
 		return fmt.Errorf("ps: %w", err)
 	}
-	if took := time.Since(begin); took > 2*time.Second {
+	if took := time.Since(begin); took > hangs {
 		return fmt.Errorf("ps took %s", took)
 	}
 	if err := w.box.learnIDs(); err != nil {
@@ -309,7 +312,7 @@ func (f footprint) diff(before footprint) error {
 // settled returns the footprint once it is what is wanted, or after a while:
 // monitors and network helpers end a little after their container.
 func (w *walker) settled(want footprint) footprint {
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(30 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(30 * time.Millisecond) {
 		f, err := w.box.footprint()
 		w.ts.Check(err)
 		quiet := want == nil && !f.moving()

@@ -136,8 +136,8 @@ func (w *walker) pull(n int) (killed bool, err error) {
 		err = cmd.Process.Kill()
 		<-ended
 	case err = <-ended:
-	case <-time.After(30 * time.Second):
-		err = errors.Join(errors.New("no end within 30 s"), cmd.Process.Kill())
+	case <-time.After(patience):
+		err = errors.Join(errors.New("it hangs"), cmd.Process.Kill())
 	}
 	w.box.gate.open()
 	if err != nil {

@@ -112,7 +112,7 @@ func (w *walker) tryRuntime(dir, verb string, number int) error {
 		return err
 	}
 	w.codes[code]++
-	if took := time.Since(begin); took > 20*time.Second {
+	if took := time.Since(begin); took > hangs {
 		return fmt.Errorf("it took %s", took)
 	}
 	if os.Remove(arm) == nil {
@@ -125,7 +125,7 @@ func (w *walker) tryRuntime(dir, verb string, number int) error {
 // still be at work for a killed process.
 func (w *walker) truthful() error {
 	err := w.compared()
-	for end := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(end); err = w.compared() {
+	for end := time.Now().Add(patience); err != nil && time.Now().Before(end); err = w.compared() {
 		time.Sleep(50 * time.Millisecond)
 	}
 	return err
