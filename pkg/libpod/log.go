@@ -129,14 +129,17 @@ func (e *Engine) stayBeside(ctx context.Context, c *state.Container, a *AttachOp
 		return fmt.Errorf("attaching to container %s: this container is using the '%s' log driver, cannot attach: %w",
 			c.Name, c.Spec.Log.Driver, logs.ErrNoLog)
 	}
+	// Caught before the container can say that it is ready, delivered when it runs.
+	var kill func(syscall.Signal) error
 	if a.SigProxy {
-		proxied, stop := context.WithCancel(ctx)
-		defer stop()
-		go attach.ProxySignals(proxied, func(sig syscall.Signal) error { return e.signal(ctx, c, sig, false) })
+		kill = func(sig syscall.Signal) error { return e.signal(ctx, c, sig, false) }
 	}
+	proxy := attach.CatchSignals(kill)
+	defer proxy.Stop()
 	if err := begin(); err != nil {
 		return err
 	}
+	proxy.Run()
 	_, err := ociruntime.WaitExit(ctx, e.paths.container(c.ID), c.ID, c.Run.Init, c.Run.Conmon)
 	return err
 }

@@ -43,7 +43,7 @@ type Options struct {
 	// anything is copied: start the container there, and nothing of its output
 	// is lost. An error ends the attachment and is returned as it is.
 	Started func() error
-	// Kill, if set, gets every signal this process is sent (see ProxySignals).
+	// Kill, if set, gets every signal this process is sent (see CatchSignals).
 	// Without it, SIGINT, SIGTERM, SIGHUP and SIGQUIT end an attachment whose
 	// terminal is raw with a SignalError, so that the terminal is put back.
 	Kill func(syscall.Signal) error
@@ -106,14 +106,14 @@ func Attach(ctx context.Context, o Options) (Result, error) {
 		return Result{}, err
 	}
 	defer stopTerminal()
-	proxy := newProxy(o.Kill)
-	defer proxy.stop()
+	proxy := CatchSignals(o.Kill)
+	defer proxy.Stop()
 	if o.Started != nil {
 		if err := o.Started(); err != nil {
 			return Result{}, err
 		}
 	}
-	proxy.run()
+	proxy.Run()
 	stopContext := context.AfterFunc(ctx, s.interrupt)
 	defer stopContext()
 	stopInput := s.input(keys)

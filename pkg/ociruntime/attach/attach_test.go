@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -259,31 +258,19 @@ func TestFileReaderLeavesInput(t *testing.T) {
 	}
 }
 
-func TestProxySignals(t *testing.T) {
+func TestCatchSignals(t *testing.T) {
 	got := make(chan syscall.Signal, 8)
-	ctx, cancel := context.WithCancel(t.Context())
-	p := newProxy(func(sig syscall.Signal) error { got <- sig; return nil })
+	p := CatchSignals(func(sig syscall.Signal) error { got <- sig; return nil })
 	for _, sig := range []syscall.Signal{unix.SIGWINCH, unix.SIGUSR1} {
 		if err := unix.Kill(os.Getpid(), sig); err != nil {
 			t.Fatal(err)
 		}
 	}
-	p.run() // what came before must not be lost
+	p.Run() // what came before must not be lost
 	if sig := <-got; sig != unix.SIGUSR1 {
 		t.Errorf("first signal passed on is %v, want SIGUSR1", sig)
 	}
-	p.stop()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		ProxySignals(ctx, func(sig syscall.Signal) error { got <- sig; return nil })
-	}()
-	cancel()
-	select {
-	case <-done:
-	case <-time.After(10 * time.Second):
-		t.Fatal("ProxySignals does not end with its context")
-	}
+	p.Stop()
 }
 
 func TestResizeBounds(t *testing.T) {

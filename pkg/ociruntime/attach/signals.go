@@ -1,7 +1,6 @@
 package attach
 
 import (
-	"context"
 	"os"
 	"os/signal"
 	"syscall"
@@ -34,17 +33,18 @@ func ProxiedSignals() []os.Signal {
 	return passed
 }
 
-// proxy passes signals on; it catches them from its creation and delivers them
-// from run on, so that none is lost while the container starts.
-type proxy struct {
+// Proxy passes signals on; it catches them from its creation and delivers them
+// from Run on, so that none is lost while the container starts.
+type Proxy struct {
 	kill    func(syscall.Signal) error
 	signals chan os.Signal
 	done    chan struct{}
 }
 
-// newProxy begins to catch signals; a nil kill gives a proxy that does nothing.
-func newProxy(kill func(syscall.Signal) error) *proxy {
-	p := &proxy{kill: kill, done: make(chan struct{})}
+// CatchSignals begins to catch the signals of ProxiedSignals, for kill; a nil kill gives a
+// proxy that does nothing.
+func CatchSignals(kill func(syscall.Signal) error) *Proxy {
+	p := &Proxy{kill: kill, done: make(chan struct{})}
 	if kill != nil {
 		p.signals = make(chan os.Signal, 64)
 		signal.Notify(p.signals, ProxiedSignals()...)
@@ -52,8 +52,9 @@ func newProxy(kill func(syscall.Signal) error) *proxy {
 	return p
 }
 
-// run delivers signals in the background until stop.
-func (p *proxy) run() {
+// Run delivers signals in the background until Stop. Errors of kill are dropped: a
+// container that has just ended takes no signals.
+func (p *Proxy) Run() {
 	if p.kill == nil {
 		return
 	}
@@ -64,27 +65,17 @@ func (p *proxy) run() {
 				return
 			case sig := <-p.signals:
 				if number, ok := sig.(syscall.Signal); ok {
-					_ = p.kill(number) // a container that has just ended takes none
+					_ = p.kill(number)
 				}
 			}
 		}
 	}()
 }
 
-// stop ends catching and delivering.
-func (p *proxy) stop() {
+// Stop ends catching and delivering.
+func (p *Proxy) Stop() {
 	if p.kill != nil {
 		signal.Stop(p.signals)
 	}
 	close(p.done)
-}
-
-// ProxySignals hands every signal of ProxiedSignals that this process receives
-// to kill until ctx ends, and then returns. Errors of kill are dropped: a
-// container that has just ended takes no signals.
-func ProxySignals(ctx context.Context, kill func(syscall.Signal) error) {
-	p := newProxy(kill)
-	p.run()
-	<-ctx.Done()
-	p.stop()
 }
