@@ -54,7 +54,7 @@ type Program struct {
 // Spawn starts a helper in a session of its own, with /dev/null as its input and
 // its messages in memory. Only extra is inherited, from descriptor 3 on.
 func Spawn(path string, args []string, attr *syscall.SysProcAttr, extra ...*os.File) (*Program, error) {
-	fd, err := unix.MemfdCreate("helper.log", unix.MFD_CLOEXEC)
+	fd, err := unix.MemfdCreate("helper.log", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", path, err)
 	}
@@ -107,6 +107,15 @@ func (p *Program) Messages() []string {
 		lines = append(lines, text)
 	}
 	return lines
+}
+
+// Seal ends the helper's messages: what it says from now on goes to syslog alone, and
+// must not fill the memory.
+func (p *Program) Seal() error {
+	if _, err := unix.FcntlInt(p.log.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_GROW); err != nil {
+		return fmt.Errorf("end the messages of %s: %w", p.Path, err)
+	}
+	return nil
 }
 
 // KillAll ends a helper that is not ready and whatever it has forked so far, which

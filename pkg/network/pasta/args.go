@@ -89,6 +89,9 @@ func build(opts Options, mapGuest bool) (arguments, error) {
 		// container's namespace. It still gives up its capabilities.
 		a.argv = append(a.argv, "--runas", "0")
 	}
+	if !given["--foreground"] {
+		a.argv = append(a.argv, "--foreground")
+	}
 	a.argv = append(a.argv, "--pid", opts.PIDFile, "--netns", opts.NetNS)
 	return a, nil
 }
@@ -112,6 +115,8 @@ func split(arg string) (name, value string, joined bool) {
 		name = "--debug"
 	case "-q":
 		name = "--quiet"
+	case "-f":
+		name = "--foreground"
 	}
 	return name, value, joined
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func TestBuild(t *testing.T) {
-	const tail = " --pid /p --netns /n"
+	const tail = " --foreground --pid /p --netns /n"
 	tests := []struct {
 		name     string
 		opts     Options

@@ -7,10 +7,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/rootless-pod/pod/internal/process"
 	"github.com/rootless-pod/pod/pkg/network/link"
@@ -32,7 +37,7 @@ type Options struct {
 	RealRoot bool
 	// CacheDir keeps what is known of the program.
 	CacheDir string
-	// PIDFile is written by pasta and removed by Wait.
+	// PIDFile is written by pasta when it is ready and removed by Wait.
 	PIDFile string
 }
 
@@ -63,37 +68,28 @@ func Start(ctx context.Context, opts Options) (*Pasta, error) {
 	if err := os.MkdirAll(filepath.Dir(opts.PIDFile), 0o700); err != nil {
 		return nil, fmt.Errorf("pasta: %w", err)
 	}
-	if p.program, err = link.Spawn(opts.Path, p.args.argv, nil); err != nil {
+	// The file that tells of readiness may be one of a pod that was killed.
+	if err := os.Remove(opts.PIDFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("pasta: %w", err)
+	}
+	// In the foreground, for to go into the background pasta forks with 15 MB of tables
+	// (4 ms of processor time), and in a PID namespace as there.
+	if p.program, err = link.Spawn(opts.Path, p.args.argv, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-// Wait returns when pasta has configured the namespace: then it forks, and the
-// process that was started ends.
+// Wait returns when pasta has configured the namespace.
 func (p *Pasta) Wait(ctx context.Context) (link.Link, error) {
 	defer p.forget()
-	stop := context.AfterFunc(ctx, func() { _ = p.program.Process.Kill() })
-	err := p.program.Wait()
-	interrupted := !stop()
-	id := process.Daemon(p.opts.PIDFile)
-	if interrupted && id == (process.ID{}) {
-		// It may have been killed between its fork and the pid file.
-		if stopErr := link.StopAll(ctx, p.opts.NetNS); stopErr != nil {
-			return link.Link{}, fmt.Errorf("pasta: %w", errors.Join(ctx.Err(), stopErr))
-		}
-	}
-	if err != nil || interrupted {
-		if ctxErr := ctx.Err(); ctxErr != nil {
-			err = ctxErr
-		} else {
-			err = fault(p.program.Messages(), err)
-		}
-		return link.Link{Process: id}, fmt.Errorf("pasta: %w", err)
+	id, err := process.Of(p.program.Process.Pid) // not reaped yet, so it is pasta's
+	if err == nil {
+		err = p.ready(ctx)
 	}
 	l := link.Link{Process: id, Warnings: p.program.Messages()}
-	if id == (process.ID{}) {
-		return l, fmt.Errorf("pasta: ended without leaving a process: %s", strings.Join(l.Warnings, "; "))
+	if err != nil {
+		return l, fmt.Errorf("pasta: %w", err)
 	}
 	if l.Addresses, err = netns.Addresses(p.opts.NetNS); err != nil {
 		return l, fmt.Errorf("pasta: %w", err)
@@ -104,6 +100,35 @@ func (p *Pasta) Wait(ctx context.Context) (link.Link, error) {
 		l.HostAddress = host[0]
 	}
 	return l, nil
+}
+
+// look is between two looks whether pasta is ready.
+const look = 500 * time.Microsecond
+
+// ready waits for the pid file, which pasta writes when all is done that can fail. A
+// pasta that ends later is reaped as long as this process lives.
+func (p *Pasta) ready(ctx context.Context) error {
+	ended := make(chan error, 1)
+	go func() { ended <- p.program.Wait() }()
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			_ = p.program.Process.Kill()
+			<-ended
+			return ctx.Err()
+		case err := <-ended:
+			if err == nil {
+				err = errors.New("it has ended")
+			}
+			return fault(p.program.Messages(), err)
+		case <-tick.C:
+		}
+		if file, err := os.Stat(p.opts.PIDFile); err == nil && file.Size() > 0 {
+			return p.program.Seal()
+		}
+	}
 }
 
 // Kill ends a pasta that Wait was not called for.
