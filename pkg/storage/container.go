@@ -158,6 +158,7 @@ func (s *Store) CreateContainer(ctx context.Context, opts ContainerOptions) erro
 	if done, err := s.createListed(ctx, &opts, meta); done || err != nil {
 		return err
 	}
+	s.notes.Do(s.dropEmptyNotes)
 	_, err := s.store.CreateContainer(opts.ID, names, opts.ImageID, LayerID(opts.ID), meta, &cstorage.ContainerOptions{
 		IDMappingOptions: opts.mappings(),
 		LabelOpts:        opts.LabelOpts,
@@ -290,9 +291,15 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 	if done, err := s.whilePassing(ctx, id, func(p *passing) error { return s.forgetPassing(ctx, p) }); done || err != nil {
 		return err
 	}
+	if len(id) == idLength {
+		if err := s.dropEmptyNote(LayerID(id)); err != nil {
+			return err
+		}
+	}
 	if done, err := s.deleteListed(ctx, id); done || err != nil {
 		return err
 	}
+	s.notes.Do(s.dropEmptyNotes)
 	err := s.store.DeleteContainer(id)
 	if err == nil && len(id) == idLength {
 		return s.deletePassing(ctx, LayerID(id)) // the link that adopt has left
@@ -315,6 +322,10 @@ func (s *Store) DeleteLayer(ctx context.Context, layer string) error {
 	if !strings.HasPrefix(layer, layerMark) {
 		return fmt.Errorf("layer %s was not made by pod", layer)
 	}
+	s.notes.Do(s.dropEmptyNotes)
+	if err := s.dropEmptyNote(layer); err != nil {
+		return err
+	}
 	return errors.Join(s.deletePassing(ctx, layer), s.deleteUnlisted(layer), s.deleteLayer(layer))
 }
 
@@ -331,24 +342,11 @@ func (s *Store) deleteLayer(layer string) error {
 // notes the name in the layer's directory after it has made the link, so a kill
 // in between leaves one that nobody knows.
 func (s *Store) dropLink(layer string) error {
-	links := filepath.Join(s.store.GraphRoot(), "overlay", "l")
-	if _, err := os.Lstat(filepath.Join(filepath.Dir(links), layer)); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Lstat(s.layerDir(layer)); !errors.Is(err, os.ErrNotExist) {
 		return nil // the layer is there, or another driver is in use
 	}
-	entries, err := os.ReadDir(links)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	if err := s.dropShortNames(layer); err != nil {
 		return fmt.Errorf("delete layer %s: %w", layer, err)
-	}
-	for _, e := range entries {
-		link := filepath.Join(links, e.Name())
-		if target, err := os.Readlink(link); err == nil && target == filepath.Join("..", layer, "diff") {
-			if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return fmt.Errorf("delete layer %s: %w", layer, err)
-			}
-		}
 	}
 	return nil
 }

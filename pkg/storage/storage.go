@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	cstorage "go.podman.io/storage"
 	"go.podman.io/storage/types"
@@ -50,6 +51,7 @@ type Paths struct {
 type Store struct {
 	store cstorage.Store
 	conf  types.StoreOptions
+	notes sync.Once
 }
 
 // Locate says where the store of opts is, without opening it.
@@ -146,7 +148,10 @@ func (s *Store) Close() error {
 }
 
 // Library is the library's store, for pkg/image and pkg/build.
-func (s *Store) Library() cstorage.Store { return &library{Store: s.store, store: s} }
+func (s *Store) Library() cstorage.Store {
+	s.notes.Do(s.dropEmptyNotes)
+	return &library{Store: s.store, store: s}
+}
 
 // Root is the graph root, RunRoot what ends with the boot.
 func (s *Store) Root() string { return s.store.GraphRoot() }

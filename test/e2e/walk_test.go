@@ -333,7 +333,7 @@ func (b *sandbox) footprint() (footprint, error) {
 	}
 	// Inside, where sub-ids are readable and the mounts are.
 	script := `cat /proc/self/mountinfo; echo ==; cd "$1"; find "$2" "$1/root" "$1/tmp" \
-		-path "$1/root/overlay/*/*/*" -prune -o -path "*/merged/*" -prune -o -print 2>/dev/null; echo ==
+		-path "$1/root/overlay/*/*/*" -prune -o -path "*/merged/*" -prune -o -type l -printf '%p -> %l\n' -o -print 2>/dev/null; echo ==
 		find "${XDG_RUNTIME_DIR:-/nowhere}/netns" -type f 2>/dev/null; true`
 	out, err := b.command("pod", "unshare", "sh", "-c", script, "sh", b.base, b.runRoot)
 	if err != nil {
