@@ -154,10 +154,12 @@ func hostView(cmd *cobra.Command) bool {
 }
 
 // frees says whether the command gives room back, which a full disk must not
-// prevent. The name says it, in every group.
+// prevent. The name says it, in every group. Not cleanup: mostly another command has done
+// its work, and who fills the disk would take the room that it borrowed for nothing; it
+// borrows when there is something to do.
 func frees(cmd *cobra.Command) bool {
 	switch cmd.Name() {
-	case "rm", "rmi", "prune", "reset", "cleanup", "stop", "kill":
+	case "rm", "rmi", "prune", "reset", "stop", "kill":
 		return true
 	}
 	return false
