@@ -19,6 +19,7 @@ func TestEmptyNote(t *testing.T) {
 	}
 	for name, run := range map[string]func(t *testing.T, s *Store, img string){
 		"listed": func(t *testing.T, s *Store, img string) {
+			t.Helper()
 			listed(t, s, ContainerOptions{ID: id(1), ImageID: img})
 			empty(t, s, LayerID(id(1)))
 			if err := s.Delete(t.Context(), id(1)); err != nil {
@@ -26,6 +27,7 @@ func TestEmptyNote(t *testing.T) {
 			}
 		},
 		"the library's": func(t *testing.T, s *Store, img string) {
+			t.Helper()
 			if err := s.CreateContainer(t.Context(), ContainerOptions{ID: id(1), ImageID: img, Volatile: true}); err != nil {
 				t.Fatal(err)
 			}
@@ -35,6 +37,7 @@ func TestEmptyNote(t *testing.T) {
 			}
 		},
 		"the directory alone": func(t *testing.T, s *Store, _ string) {
+			t.Helper()
 			driver, err := s.Library().GraphDriver()
 			if err != nil {
 				t.Fatal(err)
@@ -48,6 +51,7 @@ func TestEmptyNote(t *testing.T) {
 			}
 		},
 		"the layer alone": func(t *testing.T, s *Store, _ string) {
+			t.Helper()
 			if _, err := s.Library().CreateLayer(LayerID(id(1)), id(100), nil, "", true, nil); err != nil {
 				t.Fatal(err)
 			}
@@ -57,6 +61,7 @@ func TestEmptyNote(t *testing.T) {
 			}
 		},
 		"unfinished": func(t *testing.T, s *Store, _ string) {
+			t.Helper()
 			if _, err := s.Library().CreateLayer(id(2), id(100), nil, "", false, nil); err != nil {
 				t.Fatal(err)
 			}

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/capability.h>
 #include <linux/magic.h>
 #include <stdint.h>
@@ -80,22 +79,12 @@ static enum pod_kind wanted(void)
 }
 
 // yield_to_waiter ends conmon's exit command when a foreground command holds the
-// container's wait lock, or when the container, whose directory that is in, has been
-// removed: another one cleans up, or has done it, and Go need not be started.
+// container's wait lock: that one cleans up, and Go need not be started.
 static void yield_to_waiter(const char *lock)
 {
 	int fd = open(lock, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0) {
-		char dir[PATH_MAX];
-		const char *slash = strrchr(lock, '/');
-		if (errno != ENOENT || slash == NULL || slash - lock >= PATH_MAX)
-			return;
-		memcpy(dir, lock, slash - lock);
-		dir[slash - lock] = '\0';
-		if (access(dir, F_OK) != 0 && errno == ENOENT)
-			_exit(0);
+	if (fd < 0)
 		return;
-	}
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
 		_exit(0);
 	close(fd);
