@@ -27,6 +27,7 @@ import (
 	"github.com/rootless-pod/pod/internal/wholefile"
 	"github.com/rootless-pod/pod/pkg/network/aardvark"
 	"github.com/rootless-pod/pod/pkg/network/firewall"
+	"github.com/rootless-pod/pod/pkg/network/link"
 	"github.com/rootless-pod/pod/pkg/network/netavark"
 	"github.com/rootless-pod/pod/pkg/network/usernet"
 )
@@ -298,7 +299,7 @@ func removeIdle(name string) error {
 	if found.Type() != "bridge" {
 		return fmt.Errorf("interface %s is there and is no bridge: give the network another --interface-name", name)
 	}
-	all, err := netlink.LinkList()
+	all, err := link.List()
 	if err != nil {
 		return fmt.Errorf("look at bridge %s: %w", name, err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-pod/pod/pkg/network/link"
 	"github.com/rootless-pod/pod/pkg/network/netns"
 	"github.com/rootless-pod/pod/pkg/specgen"
 )
@@ -32,15 +33,15 @@ func Apply(path string, s specgen.Shape, ports []specgen.PortMapping) error {
 
 // apply works in the network namespace of the thread.
 func apply(s specgen.Shape, ports []specgen.PortMapping) error {
-	links, err := netlink.LinkList()
+	links, err := link.List()
 	if err != nil {
 		return fmt.Errorf("list interfaces: %w", err)
 	}
 	shaped := 0
-	for _, link := range links {
-		attrs := link.Attrs()
+	for _, l := range links {
+		attrs := l.Attrs()
 		if attrs.Flags&net.FlagLoopback != 0 {
-			if err := shapeLoopback(link, s, ports); err != nil {
+			if err := shapeLoopback(l, s, ports); err != nil {
 				return fmt.Errorf("interface %s: %w", attrs.Name, err)
 			}
 			continue
@@ -48,7 +49,7 @@ func apply(s specgen.Shape, ports []specgen.PortMapping) error {
 		if attrs.Flags&net.FlagUp == 0 || strings.HasPrefix(attrs.Name, ifbPrefix) {
 			continue
 		}
-		if err := shapeLink(link, s); err != nil {
+		if err := shapeLink(l, s); err != nil {
 			return fmt.Errorf("interface %s: %w", attrs.Name, err)
 		}
 		shaped++
