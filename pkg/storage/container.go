@@ -323,13 +323,13 @@ func (s *Store) DeleteLayer(ctx context.Context, layer string) error {
 		return fmt.Errorf("layer %s was not made by pod", layer)
 	}
 	s.notes.Do(s.dropEmptyNotes)
-	if err := s.dropEmptyNote(layer); err != nil {
-		return err
-	}
 	return errors.Join(s.deletePassing(ctx, layer), s.deleteUnlisted(layer), s.deleteLayer(layer))
 }
 
 func (s *Store) deleteLayer(layer string) error {
+	if err := s.dropEmptyNote(layer); err != nil {
+		return err
+	}
 	err := s.store.DeleteLayer(layer)
 	if err == nil || errors.Is(err, cstorage.ErrLayerUnknown) || errors.Is(err, cstorage.ErrNotALayer) ||
 		errors.Is(err, cstorage.ErrLayerUsedByImage) { // a commit has come to its end

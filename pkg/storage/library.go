@@ -39,6 +39,7 @@ func (l *library) DeleteImage(id string, commit bool) ([]string, error) {
 	if !commit {
 		return l.Store.DeleteImage(id, commit)
 	}
+	l.store.notes.Do(l.store.dropEmptyNotes)
 	img, err := l.Image(id)
 	if err != nil {
 		return nil, err

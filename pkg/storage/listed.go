@@ -435,5 +435,8 @@ func (s *Store) deleteUnlisted(layer string) error {
 	if in, err := s.place().volatileMentions(layer); in || err != nil || l.Mentions(layer) {
 		return err
 	}
+	if err := s.dropEmptyNote(layer); err != nil {
+		return err
+	}
 	return driver.Remove(layer)
 }

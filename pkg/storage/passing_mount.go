@@ -175,6 +175,9 @@ func (s *Store) leaveLink(layer, to string) error {
 
 // makeAdopted makes the library's container, empty, over what a killed try has left.
 func (s *Store) makeAdopted(p *passing) error {
+	if err := s.dropEmptyNote(p.layer); err != nil {
+		return err
+	}
 	if err := s.store.DeleteContainer(p.ID); err != nil && !errors.Is(err, cstorage.ErrNotAContainer) && !errors.Is(err, cstorage.ErrContainerUnknown) {
 		return err
 	}

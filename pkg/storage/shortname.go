@@ -51,7 +51,8 @@ func (s *Store) dropShortNames(layer string) error {
 }
 
 // dropEmptyNotes does so with the layers that nobody has finished, before the library
-// removes them: it does when it locks its lists to write them. What cannot be looked at
+// removes them: it does when it locks its lists to write them, so this is for what writes
+// (once each), not for the many commands that read. What cannot be looked at
 // is for the library to complain of.
 func (s *Store) dropEmptyNotes() {
 	for _, name := range []string{"layers.json", "volatile-layers.json"} {

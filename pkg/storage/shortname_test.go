@@ -78,7 +78,10 @@ func TestEmptyNote(t *testing.T) {
 			if err := os.WriteFile(path, []byte(unfinished), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			again := &Store{store: s.store, conf: s.conf}
+			again, err := s.Synced()
+			if err != nil {
+				t.Fatal(err)
+			}
 			if _, err := again.Library().CreateLayer(id(3), id(100), nil, "", false, nil); err != nil {
 				t.Fatal(err)
 			}

@@ -127,6 +127,7 @@ func withSync(conf types.StoreOptions) []string {
 // out the first object again, so that one leaves its list; both may be used,
 // they share their locks.
 func (s *Store) Synced() (*Store, error) {
+	s.notes.Do(s.dropEmptyNotes)
 	conf := s.conf
 	conf.GraphDriverName = s.store.GraphDriverName()
 	conf.GraphDriverOptions = withSync(conf)
@@ -148,10 +149,7 @@ func (s *Store) Close() error {
 }
 
 // Library is the library's store, for pkg/image and pkg/build.
-func (s *Store) Library() cstorage.Store {
-	s.notes.Do(s.dropEmptyNotes)
-	return &library{Store: s.store, store: s}
-}
+func (s *Store) Library() cstorage.Store { return &library{Store: s.store, store: s} }
 
 // Root is the graph root, RunRoot what ends with the boot.
 func (s *Store) Root() string { return s.store.GraphRoot() }
