@@ -51,7 +51,7 @@ type passing struct {
 	layer string
 }
 
-// graph is where the layer of a passing container lies in the store, run where its
+// graphOf is where the layer of a passing container lies in the store, runOf where its
 // record and its mount are.
 func (s *Store) graphOf(layer string) string {
 	return filepath.Join(s.passingHome(), layer)
@@ -70,6 +70,9 @@ const runName = "run"
 func (s *Store) runOf(layer string) string {
 	return filepath.Join(s.store.RunRoot(), passingDir, layer)
 }
+
+// mergedOf is where a passing container is mounted.
+func (s *Store) mergedOf(layer string) string { return filepath.Join(s.runOf(layer), "merged") }
 
 // canPass says whether a container may be a passing one: with nothing of what the
 // library does beyond an overlay of the image's layers.
@@ -341,11 +344,10 @@ func (s *Store) lockImage(id string, how int) (unlock func(), err error) {
 // deletePassing removes what there is of a passing container, mounted or not; the
 // record last, since it tells that there may be more.
 func (s *Store) deletePassing(ctx context.Context, layer string) error {
-	run, home := s.runOf(layer), s.graphOf(layer)
-	merged := filepath.Join(run, "merged")
+	run, home, merged := s.runOf(layer), s.graphOf(layer), s.mergedOf(layer)
 	for mountedAt(merged) {
-		if err := unix.Unmount(merged, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
-			return fmt.Errorf("unmount %s: %w", merged, err)
+		if err := detach(merged); err != nil {
+			return err
 		}
 	}
 	err := step.Do(ctx, "passing.remove", func() error { return removeTree(home) })

@@ -25,7 +25,7 @@ func (s *Store) mountData(p *passing) string {
 
 // mountPassing mounts a container, or counts once more that it is.
 func (s *Store) mountPassing(p *passing) (string, error) {
-	merged := filepath.Join(s.runOf(p.layer), "merged")
+	merged := s.mergedOf(p.layer)
 	if mountedAt(merged) {
 		p.Mounts = max(p.Mounts, 0) + 1
 		return merged, s.savePassing(p)
@@ -51,14 +51,22 @@ func (s *Store) unmountPassing(p *passing, force bool) (bool, error) {
 		p.Mounts--
 		return true, s.savePassing(p)
 	}
-	merged := filepath.Join(s.runOf(p.layer), "merged")
+	merged := s.mergedOf(p.layer)
 	if mountedAt(merged) {
-		if err := unix.Unmount(merged, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
-			return true, fmt.Errorf("unmount %s: %w", merged, err)
+		if err := detach(merged); err != nil {
+			return true, err
 		}
 	}
 	p.Mounts = 0
 	return false, s.savePassing(p)
+}
+
+// detach takes a mount away, and what still uses it goes on.
+func detach(dir string) error {
+	if err := unix.Unmount(dir, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+		return fmt.Errorf("unmount %s: %w", dir, err)
+	}
+	return nil
 }
 
 // mountedAt says whether an overlay is mounted at a directory: it is a file system of
@@ -70,7 +78,7 @@ func mountedAt(dir string) bool {
 
 // merged is where a container is mounted; empty if it is not.
 func (p *passing) merged(s *Store) string {
-	if merged := filepath.Join(s.runOf(p.layer), "merged"); p.Mounts > 0 && mountedAt(merged) {
+	if merged := s.mergedOf(p.layer); p.Mounts > 0 && mountedAt(merged) {
 		return merged
 	}
 	return ""
@@ -124,7 +132,7 @@ func (s *Store) adopt(ctx context.Context, id string) error {
 // moveMount makes the library's container, unless that has the files already, and moves
 // the mount there, if there is one.
 func (s *Store) moveMount(ctx context.Context, p *passing, after string) error {
-	merged := filepath.Join(s.runOf(p.layer), "merged")
+	merged := s.mergedOf(p.layer)
 	if _, err := os.Lstat(filepath.Join(s.graphOf(p.layer), "diff")); err == nil {
 		if mountedAt(after) && !mountedAt(merged) {
 			// What a killed try has made is made again.
@@ -162,15 +170,15 @@ func (s *Store) countMounts(p *passing) error {
 // leaveLink removes the record, and lets who was told of the old mount find the new one
 // until the container is deleted.
 func (s *Store) leaveLink(layer, to string) error {
-	run := s.runOf(layer)
-	err := unix.Rmdir(filepath.Join(run, "merged"))
+	merged := s.mergedOf(layer)
+	err := unix.Rmdir(merged)
 	if err == nil || errors.Is(err, unix.ENOENT) {
-		err = os.Symlink(to, filepath.Join(run, "merged"))
+		err = os.Symlink(to, merged)
 	}
 	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, fs.ErrExist) {
 		err = nil // a killed try has left it
 	}
-	return errors.Join(err, removeTree(s.graphOf(layer)), os.Remove(filepath.Join(run, "record")))
+	return errors.Join(err, removeTree(s.graphOf(layer)), os.Remove(filepath.Join(s.runOf(layer), "record")))
 }
 
 // makeAdopted makes the library's container, empty, over what a killed try has left.
