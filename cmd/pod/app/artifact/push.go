@@ -6,14 +6,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
-	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/cmd/pod/app/flag/registry"
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image"
 )
 
 type pushOptions struct {
 	image.PushOptions
-	registry   flag.Registry
+	registry   registry.Flags
 	digestfile string
 }
 
@@ -35,8 +35,8 @@ func newPush(a *cli.App) *cobra.Command {
 	opts.registry.AddPolicy(fs)
 	fs.StringVar(&opts.digestfile, "digestfile", "", "Write the digest of the pushed artifact to the specified file")
 	fs.BoolVarP(&opts.Quiet, "quiet", "q", false, "Suppress output information when pushing artifacts")
-	flag.Signing(fs, &opts.Signing)
-	flag.SignBy(fs, &opts.Signing)
+	registry.Signing(fs, &opts.Signing)
+	registry.SignBy(fs, &opts.Signing)
 	return cmd
 }
 
@@ -44,7 +44,7 @@ func runPush(ctx context.Context, a *cli.App, opts *pushOptions, name string) (e
 	if opts.Access, err = opts.registry.Access(); err != nil {
 		return err
 	}
-	opts.Progress, opts.Ask = a.Err, flag.AskPassphrase(a.In, a.Err)
+	opts.Progress, opts.Ask = a.Err, registry.AskPassphrase(a.In, a.Err)
 	store, err := open(ctx, a)
 	if err != nil {
 		return err
@@ -54,5 +54,5 @@ func runPush(ctx context.Context, a *cli.App, opts *pushOptions, name string) (e
 		return err
 	}
 	a.Record(events.Artifact, events.Push, pushed.String(), name)
-	return flag.WriteDigest(opts.digestfile, pushed.String(), a.FileMode())
+	return registry.WriteDigest(opts.digestfile, pushed.String(), a.FileMode())
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
-	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/cmd/pod/app/flag/registry"
 	"github.com/rootless-pod/pod/cmd/pod/app/output"
 	"github.com/rootless-pod/pod/internal/scope"
 	"github.com/rootless-pod/pod/pkg/autoupdate"
@@ -22,7 +22,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 }
 
 type options struct {
-	registry         flag.Registry
+	registry         registry.Flags
 	dryRun, rollback bool
 	format           string
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
-	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/cmd/pod/app/flag/registry"
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image"
 )
@@ -32,7 +32,7 @@ func newImport(a *cli.App) *cobra.Command {
 	fs.StringVar(&opts.OS, "os", "", "Set the OS of the imported image")
 	fs.BoolVarP(&opts.Quiet, "quiet", "q", false, "Suppress output")
 	fs.StringVar(&opts.Variant, "variant", "", "Set the variant of the imported image")
-	flag.SignaturePolicy(fs, &opts.SignaturePolicy)
+	registry.SignaturePolicy(fs, &opts.SignaturePolicy)
 	return cmd
 }
 

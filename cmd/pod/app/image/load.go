@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
-	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/cmd/pod/app/flag/registry"
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image"
@@ -35,7 +35,7 @@ func newLoad(a *cli.App) *cobra.Command {
 	fs := cmd.Flags()
 	fs.StringVarP(&opts.input, "input", "i", "", "Load images from specified archive file (default stdin)")
 	fs.BoolVarP(&opts.quiet, "quiet", "q", false, "Suppress the output")
-	flag.SignaturePolicy(fs, &opts.policy)
+	registry.SignaturePolicy(fs, &opts.policy)
 	return cmd
 }
 

@@ -9,13 +9,14 @@ import (
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/cmd/pod/app/flag/registry"
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image"
 )
 
 type pullOptions struct {
 	image.PullOptions
-	registry flag.Registry
+	registry registry.Flags
 }
 
 func newPull(a *cli.App) *cobra.Command {

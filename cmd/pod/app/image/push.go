@@ -7,14 +7,15 @@ import (
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/cmd/pod/app/flag/registry"
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image"
 )
 
 type pushOptions struct {
 	image.PushOptions
-	registry    flag.Registry
-	compression flag.Compression
+	registry    registry.Flags
+	compression registry.Compression
 	digestfile  string
 }
 
@@ -44,8 +45,8 @@ func newPush(a *cli.App) *cobra.Command {
 	fs.StringVarP(&opts.Format, "format", "f", "", "Manifest type (oci or v2s2) to use in the destination (default is manifest type of source, with fallbacks)")
 	fs.BoolVarP(&opts.Quiet, "quiet", "q", false, "Suppress output information when pushing images")
 	fs.BoolVar(&opts.RemoveSignatures, "remove-signatures", false, "Discard any pre-existing signatures in the image")
-	flag.Signing(fs, &opts.Signing)
-	flag.SignBy(fs, &opts.Signing)
+	registry.Signing(fs, &opts.Signing)
+	registry.SignBy(fs, &opts.Signing)
 	flag.ContentTrust(fs)
 	return cmd
 }
@@ -61,7 +62,7 @@ func runPush(ctx context.Context, a *cli.App, opts *pushOptions, args []string) 
 		return err
 	}
 	opts.compression.Fill(conf, &opts.PushOptions)
-	opts.Progress, opts.Ask = a.Err, flag.AskPassphrase(a.In, a.Err)
+	opts.Progress, opts.Ask = a.Err, registry.AskPassphrase(a.In, a.Err)
 	destination := ""
 	if len(args) > 1 {
 		destination = args[1]
@@ -75,5 +76,5 @@ func runPush(ctx context.Context, a *cli.App, opts *pushOptions, args []string) 
 		return err
 	}
 	record(a, events.Push, pushed.ID, pushed.Destination)
-	return flag.WriteDigest(opts.digestfile, pushed.Digest, a.FileMode())
+	return registry.WriteDigest(opts.digestfile, pushed.Digest, a.FileMode())
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
-	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/cmd/pod/app/flag/registry"
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image"
 )
@@ -42,7 +42,7 @@ func newSave(a *cli.App) *cobra.Command {
 	fs.StringVarP(&opts.output, "output", "o", "", "Write to a specified file (default: stdout, which must be redirected)")
 	fs.BoolVarP(&opts.Quiet, "quiet", "q", false, "Suppress the output")
 	fs.BoolVar(&opts.Uncompressed, "uncompressed", false, "Accept uncompressed layers when copying OCI images")
-	flag.SignaturePolicy(fs, &opts.SignaturePolicy)
+	registry.SignaturePolicy(fs, &opts.SignaturePolicy)
 	return cmd
 }
 

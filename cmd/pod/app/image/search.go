@@ -7,13 +7,14 @@ import (
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/cmd/pod/app/flag/registry"
 	"github.com/rootless-pod/pod/cmd/pod/app/output"
 	"github.com/rootless-pod/pod/pkg/image"
 )
 
 type searchOptions struct {
 	image.SearchOptions
-	registry   flag.Registry
+	registry   registry.Flags
 	compatible bool
 	format     string
 }

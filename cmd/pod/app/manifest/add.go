@@ -10,11 +10,12 @@ import (
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/cmd/pod/app/flag/registry"
 	"github.com/rootless-pod/pod/pkg/image/manifestlist"
 )
 
 type addOptions struct {
-	registry    flag.Registry
+	registry    registry.Flags
 	annotations func() (map[string]string, error)
 	instance    manifestlist.Instance
 	all         bool

@@ -8,12 +8,13 @@ import (
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/cmd/pod/app/flag/registry"
 	"github.com/rootless-pod/pod/pkg/image/manifestlist"
 )
 
 type createOptions struct {
 	manifestlist.CreateOptions
-	registry    flag.Registry
+	registry    registry.Flags
 	annotations func() (map[string]string, error)
 }
 

@@ -8,11 +8,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
-	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/cmd/pod/app/flag/registry"
 )
 
 func newInspect(a *cli.App) *cobra.Command {
-	registry := &flag.Registry{}
+	flags := &registry.Flags{}
 	cmd := &cobra.Command{
 		Use:     "inspect [options] IMAGE",
 		Short:   "Display the contents of a manifest list or image index",
@@ -20,23 +20,23 @@ func newInspect(a *cli.App) *cobra.Command {
 		Example: "  pod manifest inspect app:v1\n  pod manifest inspect docker.io/library/alpine",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runInspect(cmd.Context(), a, registry, args)
+			return runInspect(cmd.Context(), a, flags, args)
 		},
 	}
 	fs := cmd.Flags()
-	registry.AddAuthfile(fs)
-	registry.AddTLS(fs)
-	registry.AddInsecure(fs)
+	flags.AddAuthfile(fs)
+	flags.AddTLS(fs)
+	flags.AddInsecure(fs)
 	fs.BoolP("verbose", "v", false, "Added for Docker compatibility: it changes nothing")
 	fs.Lookup("verbose").Hidden = true
 	return cmd
 }
 
-func runInspect(ctx context.Context, a *cli.App, registry *flag.Registry, args []string) error {
+func runInspect(ctx context.Context, a *cli.App, flags *registry.Flags, args []string) error {
 	if err := named(args); err != nil {
 		return err
 	}
-	access, err := registry.Access()
+	access, err := flags.Access()
 	if err != nil {
 		return err
 	}

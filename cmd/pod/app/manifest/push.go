@@ -7,15 +7,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
-	"github.com/rootless-pod/pod/cmd/pod/app/flag"
+	"github.com/rootless-pod/pod/cmd/pod/app/flag/registry"
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/image"
 )
 
 type pushOptions struct {
 	image.PushListOptions
-	registry    flag.Registry
-	compression flag.Compression
+	registry    registry.Flags
+	compression registry.Compression
 	digestfile  string
 	all, remove bool
 }
@@ -46,8 +46,8 @@ func newPush(a *cli.App) *cobra.Command {
 	fs.BoolVar(&opts.remove, "rm", false, "Remove the manifest list if push succeeds")
 	fs.BoolVarP(&opts.remove, "purge", "p", false, "Remove the local manifest list after push")
 	fs.Lookup("purge").Hidden = true
-	flag.Signing(fs, &opts.Signing)
-	flag.SignBy(fs, &opts.Signing)
+	registry.Signing(fs, &opts.Signing)
+	registry.SignBy(fs, &opts.Signing)
 	return cmd
 }
 
@@ -65,7 +65,7 @@ func runPush(ctx context.Context, a *cli.App, opts *pushOptions, args []string) 
 	}
 	opts.Access, opts.ListOnly = access, !opts.all
 	opts.compression.Fill(conf, &opts.PushOptions)
-	opts.Progress, opts.Ask = a.Err, flag.AskPassphrase(a.In, a.Err)
+	opts.Progress, opts.Ask = a.Err, registry.AskPassphrase(a.In, a.Err)
 	destination := ""
 	if len(args) > 1 {
 		destination = args[1]
@@ -79,7 +79,7 @@ func runPush(ctx context.Context, a *cli.App, opts *pushOptions, args []string) 
 		return err
 	}
 	a.Record(events.Image, events.Push, pushed.ID, pushed.Destination)
-	if err := flag.WriteDigest(opts.digestfile, pushed.Digest, a.FileMode()); err != nil {
+	if err := registry.WriteDigest(opts.digestfile, pushed.Digest, a.FileMode()); err != nil {
 		return err
 	}
 	if !opts.remove {

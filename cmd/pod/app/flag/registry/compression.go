@@ -1,4 +1,4 @@
-package flag
+package registry
 
 import (
 	"github.com/spf13/pflag"

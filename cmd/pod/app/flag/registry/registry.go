@@ -1,4 +1,7 @@
-package flag
+// Package registry has the flags of commands that reach a registry: how to be let in,
+// what to sign and how to compress. They fill structs of pkg/image, which package flag
+// does not know: a program that only runs containers is to link it without.
+package registry
 
 import (
 	"errors"
@@ -12,8 +15,8 @@ import (
 	"github.com/rootless-pod/pod/pkg/image"
 )
 
-// Registry are the flags of commands that reach a registry.
-type Registry struct {
+// Flags are those of commands that reach a registry.
+type Flags struct {
 	access     image.Access
 	tlsVerify  bool
 	insecure   bool
@@ -23,7 +26,7 @@ type Registry struct {
 }
 
 // Add registers --authfile, --cert-dir, --creds and --tls-verify.
-func (r *Registry) Add(fs *pflag.FlagSet) {
+func (r *Flags) Add(fs *pflag.FlagSet) {
 	r.AddAuthfile(fs)
 	r.AddTLS(fs)
 	fs.StringVar(&r.access.CertDir, "cert-dir", "", "`Pathname` of a directory containing TLS certificates and keys")
@@ -31,31 +34,31 @@ func (r *Registry) Add(fs *pflag.FlagSet) {
 }
 
 // AddAuthfile registers --authfile alone.
-func (r *Registry) AddAuthfile(fs *pflag.FlagSet) {
+func (r *Flags) AddAuthfile(fs *pflag.FlagSet) {
 	fs.StringVar(&r.access.Authfile, "authfile", "", "Path of the authentication file. Use REGISTRY_AUTH_FILE environment variable to override")
 }
 
 // AddTLS registers --tls-verify alone.
-func (r *Registry) AddTLS(fs *pflag.FlagSet) {
+func (r *Flags) AddTLS(fs *pflag.FlagSet) {
 	r.fs = fs
 	fs.BoolVar(&r.tlsVerify, "tls-verify", true, "Require HTTPS and verify certificates when contacting registries")
 }
 
 // AddInsecure registers the hidden --insecure, which some commands take for
 // --tls-verify=false.
-func (r *Registry) AddInsecure(fs *pflag.FlagSet) {
+func (r *Flags) AddInsecure(fs *pflag.FlagSet) {
 	fs.BoolVar(&r.insecure, "insecure", false, "Neither require HTTPS nor verify certificates when contacting registries")
 	fs.Lookup("insecure").Hidden = true
 }
 
 // AddRetry registers --retry and --retry-delay of the verb.
-func (r *Registry) AddRetry(fs *pflag.FlagSet, verb string) {
+func (r *Flags) AddRetry(fs *pflag.FlagSet, verb string) {
 	fs.UintVar(&r.retry, "retry", 3, "Number of times to retry in case of failure when performing "+verb)
 	fs.StringVar(&r.retryDelay, "retry-delay", "", "Delay between retries in case of "+verb+" failures")
 }
 
 // AddPolicy registers the hidden --signature-policy.
-func (r *Registry) AddPolicy(fs *pflag.FlagSet) { SignaturePolicy(fs, &r.access.SignaturePolicy) }
+func (r *Flags) AddPolicy(fs *pflag.FlagSet) { SignaturePolicy(fs, &r.access.SignaturePolicy) }
 
 // SignaturePolicy registers the hidden flag of that name.
 func SignaturePolicy(fs *pflag.FlagSet, to *string) {
@@ -64,7 +67,7 @@ func SignaturePolicy(fs *pflag.FlagSet, to *string) {
 }
 
 // Access is what the flags say.
-func (r *Registry) Access() (image.Access, error) {
+func (r *Flags) Access() (image.Access, error) {
 	out := r.access
 	if err := auth.CheckAuthFile(out.Authfile); err != nil {
 		return out, fmt.Errorf("--authfile: %w", err)

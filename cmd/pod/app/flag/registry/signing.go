@@ -1,4 +1,4 @@
-package flag
+package registry
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/flag"
 	"github.com/rootless-pod/pod/pkg/image"
 )
 
@@ -17,7 +18,7 @@ func Signing(fs *pflag.FlagSet, to *image.Signing) {
 	fs.StringVar(&to.SignBySigstoreKey, "sign-by-sigstore-private-key", "", "Sign the image using a sigstore private key at `PATH`")
 	fs.StringVar(&to.PassphraseFile, "sign-passphrase-file", "", "Read a passphrase for signing an image from `PATH`")
 	fs.StringVar(&to.SignBySigstore, "sign-by-sigstore", "", "Sign the image using a sigstore parameter file at `PATH`")
-	UnsupportedSince(fs, "pod has no Sequoia: sign with a key of gpg (--sign-by) or of sigstore (--sign-by-sigstore-private-key)", "sign-by-sq-fingerprint")
+	flag.UnsupportedSince(fs, "pod has no Sequoia: sign with a key of gpg (--sign-by) or of sigstore (--sign-by-sigstore-private-key)", "sign-by-sq-fingerprint")
 }
 
 // SignBy is the flag of those that push what GPG signs.
