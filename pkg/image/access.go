@@ -3,31 +3,21 @@ package image
 import (
 	"errors"
 	"strings"
-	"time"
 
 	"go.podman.io/common/libimage"
 	"go.podman.io/image/v5/types"
+
+	"github.com/rootless-pod/pod/pkg/image/basic"
 )
 
 // Access is how a registry is reached.
-type Access struct {
-	// Creds are USER[:PASSWORD] for the registry.
-	Creds string
-	// TLSVerify nil leaves it to registries.conf.
-	TLSVerify *bool
-	// Authfile, CertDir and SignaturePolicy replace those of the Store.
-	Authfile, CertDir, SignaturePolicy string
-	// Retry bounds retries after network errors; nil is the configured number.
-	Retry *uint
-	// RetryDelay is the first pause; zero is the configured one.
-	RetryDelay time.Duration
-}
+type Access = basic.Access
 
 // fill puts the settings into the library's.
-func (a *Access) fill(out *libimage.CopyOptions) {
+func fill(out *libimage.CopyOptions, a *Access) {
 	out.AuthFilePath, out.CertDirPath, out.SignaturePolicyPath = a.Authfile, a.CertDir, a.SignaturePolicy
 	out.Credentials = a.Creds
-	out.InsecureSkipTLSVerify = a.insecure()
+	out.InsecureSkipTLSVerify = insecure(a)
 	out.MaxRetries = a.Retry
 	if a.Retry == nil {
 		out.MaxRetries = new(uint) // Patiently does it
@@ -37,8 +27,8 @@ func (a *Access) fill(out *libimage.CopyOptions) {
 	}
 }
 
-// Apply puts the settings into those for a registry.
-func (a *Access) Apply(sys *types.SystemContext) {
+// ApplyAccess puts the settings into those for a registry.
+func ApplyAccess(a *Access, sys *types.SystemContext) {
 	if a.Authfile != "" {
 		sys.AuthFilePath = a.Authfile
 	}
@@ -53,25 +43,25 @@ func (a *Access) Apply(sys *types.SystemContext) {
 		sys.DockerAuthConfig = &types.DockerAuthConfig{Username: user, Password: password}
 	}
 	if a.TLSVerify != nil {
-		sys.DockerInsecureSkipTLSVerify = a.insecure()
+		sys.DockerInsecureSkipTLSVerify = insecure(a)
 		sys.OCIInsecureSkipTLSVerify = !*a.TLSVerify
 		sys.DockerDaemonInsecureSkipTLSVerify = !*a.TLSVerify
 	}
 }
 
 // insecure says whether certificates are not to be verified.
-func (a *Access) insecure() types.OptionalBool {
+func insecure(a *Access) types.OptionalBool {
 	if a.TLSVerify == nil {
 		return types.OptionalBoolUndefined
 	}
 	return types.NewOptionalBool(!*a.TLSVerify)
 }
 
-// Explain adds to an error what only the caller knows: that credentials were given.
-func (a *Access) Explain(name string, err error) error {
+// ExplainAccess adds to an error what only the caller knows: that credentials were given.
+func ExplainAccess(a *Access, name string, err error) error {
 	out := explain(name, err)
 	var plain *Error
-	if errors.As(out, &plain) && plain.kind == kindAuth && a.Creds != "" {
+	if errors.As(out, &plain) && plain.Kind == basic.Auth && a.Creds != "" {
 		plain.Reason = "the registry refused the credentials of --creds: invalid username/password"
 		plain.Hint = ""
 	}

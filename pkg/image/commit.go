@@ -16,6 +16,7 @@ import (
 	cstorage "go.podman.io/storage"
 
 	"github.com/rootless-pod/pod/internal/step"
+	"github.com/rootless-pod/pod/pkg/image/basic"
 	"github.com/rootless-pod/pod/pkg/storage"
 )
 
@@ -78,12 +79,12 @@ func (s *Store) BaseConfig(ctx context.Context, id string) (Config, error) {
 	return *base.Config, nil
 }
 
-func (s *Store) base(ctx context.Context, id string) (*manifest.Schema2Image, found, error) {
+func (s *Store) base(ctx context.Context, id string) (*manifest.Schema2Image, basic.Found, error) {
 	img, err := s.find(ctx, id)
 	if err != nil {
 		return nil, img, err
 	}
-	raw, err := s.config(img)
+	raw, err := s.basic.RawConfig(img)
 	if err != nil {
 		return nil, img, err
 	}
@@ -198,7 +199,7 @@ func (s *Store) Commit(ctx context.Context, layer *Layer, o *CommitOptions) (str
 	var below []layerInfo
 	parent := ""
 	if o.Base != "" {
-		var img found
+		var img basic.Found
 		if base, img, err = s.base(ctx, o.Base); err != nil {
 			return "", err
 		}

@@ -16,6 +16,8 @@ import (
 	ociv1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"go.podman.io/common/libimage"
 	"go.podman.io/image/v5/manifest"
+
+	"github.com/rootless-pod/pod/pkg/image/basic"
 )
 
 // The formats of Commit.
@@ -29,7 +31,7 @@ type Config = manifest.Schema2Config
 
 // ParseConfig reads a configuration that a user wrote (commit --config).
 func ParseConfig(raw []byte) (*Config, error) {
-	if len(raw) > maxConfig {
+	if len(raw) > basic.MaxConfig {
 		return nil, errors.New("it is larger than 4 MiB")
 	}
 	out := &Config{}

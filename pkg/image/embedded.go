@@ -27,7 +27,7 @@ func isHello(name string) bool {
 func (s *Store) pullHello(ctx context.Context, name string) ([]Pulled, bool, error) {
 	if img, err := s.find(ctx, name); err == nil {
 		// Ours needs no registry to be up to date; another is pulled as usual.
-		ours := img.name == hello.Name
+		ours := img.Name == hello.Name
 		return []Pulled{{ID: img.ID, Names: img.Names}}, ours, nil
 	} else if !errors.Is(err, ErrNoImage) {
 		return nil, false, err

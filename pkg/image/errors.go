@@ -16,60 +16,18 @@ import (
 	"go.podman.io/image/v5/docker/reference"
 	cstorage "go.podman.io/storage"
 
+	"github.com/rootless-pod/pod/pkg/image/basic"
 	"github.com/rootless-pod/pod/pkg/storage"
 )
 
+// The errors of package basic, which most callers know by these names.
 var (
-	// ErrNoImage means that no local image answers to a name.
-	ErrNoImage = errors.New("image not known")
-	// ErrInUse means that containers, or images built on it, need an image.
-	ErrInUse = errors.New("image is in use by a container")
-)
-
-// kind is what went wrong, for callers in this package.
-type kind int
-
-const (
-	kindOther kind = iota
-	kindUnknown
-	kindInUse
-	kindAuth
+	ErrNoImage = basic.ErrNoImage
+	ErrInUse   = basic.ErrInUse
 )
 
 // Error says in one line which image, what reason and what remedy.
-type Error struct {
-	// Name is the image or registry, as the user gave it.
-	Name string
-	// Reason is what happened.
-	Reason string
-	// Hint is what to do about it; it may be empty.
-	Hint string
-	// Err is the cause.
-	Err error
-
-	kind kind
-}
-
-func (e *Error) Error() string {
-	text := e.Name + ": " + e.Reason
-	if e.Hint != "" {
-		text += ": " + e.Hint
-	}
-	return text
-}
-
-func (e *Error) Unwrap() error { return e.Err }
-
-// Is lets the sentinels be found.
-func (e *Error) Is(target error) bool {
-	switch target {
-	case ErrNoImage:
-		return e.kind == kindUnknown
-	case ErrInUse:
-		return e.kind == kindInUse
-	}
-	return false
-}
+type Error = basic.Error
 
 // Explain says an error of the libraries in one line.
 func Explain(name string, err error) error { return explain(name, err) }
@@ -106,9 +64,9 @@ func explainLocal(name string, err error) *Error {
 			Hint:   storage.SpaceHint,
 		}
 	case errors.Is(err, cstorage.ErrImageUsedByContainer):
-		return &Error{Reason: ErrInUse.Error(), kind: kindInUse}
+		return &Error{Reason: ErrInUse.Error(), Kind: basic.InUse}
 	case errors.Is(err, cstorage.ErrImageUnknown), errors.Is(err, ErrNoImage):
-		return &Error{Reason: "image not known (no such image)", kind: kindUnknown}
+		return &Error{Reason: "image not known (no such image)", Kind: basic.Unknown}
 	case errors.Is(err, reference.ErrNameContainsUppercase), onlyCase(name):
 		return &Error{Reason: "invalid reference format: repository name must be lowercase"}
 	case errors.Is(err, reference.ErrReferenceInvalidFormat), strings.Contains(text, "invalid reference format"):
@@ -193,7 +151,7 @@ func explainRegistry(name string, err error) *Error {
 		strings.Contains(lower, "requested access to the resource is denied"), strings.Contains(lower, "invalid username/password"):
 		return &Error{
 			Reason: "the registry wants other credentials (unauthorized)",
-			Hint:   "pod login " + registryOf(name), kind: kindAuth,
+			Hint:   "pod login " + registryOf(name), Kind: basic.Auth,
 		}
 	case errors.Is(err, docker.ErrTooManyRequests):
 		return &Error{Reason: "the registry answers: too many requests", Hint: "pod login " + registryOf(name) + ", or wait"}

@@ -8,6 +8,8 @@ import (
 
 	"go.podman.io/common/libimage"
 	cstorage "go.podman.io/storage"
+
+	"github.com/rootless-pod/pod/pkg/image/basic"
 )
 
 // Holding is what an image holds of the disk.
@@ -116,7 +118,7 @@ func (s *Store) Drop(ctx context.Context, id string, named bool) error {
 	}
 	gone, errs := lib.RemoveImages(ctx, nil, &libimage.RemoveImagesOptions{Filters: filters, NoPrune: true})
 	if len(gone)+len(errs) == 0 {
-		return &Error{Name: id, Reason: ErrInUse.Error(), kind: kindInUse}
+		return &Error{Name: id, Reason: ErrInUse.Error(), Kind: basic.InUse}
 	}
 	return explain(id, errors.Join(errs...))
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/rootless-pod/pod/internal/heldir"
 	"github.com/rootless-pod/pod/internal/reserve"
+	"github.com/rootless-pod/pod/pkg/image/basic"
 	"github.com/rootless-pod/pod/pkg/storage"
 )
 
@@ -40,6 +41,7 @@ type Options struct {
 // Store is the images of a store of layers. It is safe for concurrent use.
 type Store struct {
 	storage *storage.Store
+	basic   *basic.Images
 	opts    Options
 	log     *slog.Logger
 	// builtin is the path of the built-in signature policy.
@@ -72,7 +74,7 @@ func New(store *storage.Store, opts Options) (*Store, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Store{storage: store, opts: opts, log: log, builtin: sync.OnceValues(builtinPolicy)}, nil
+	return &Store{storage: store, basic: basic.New(store, log), opts: opts, log: log, builtin: sync.OnceValues(builtinPolicy)}, nil
 }
 
 // Close removes temporary files. What was brought stays.

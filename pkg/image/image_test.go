@@ -67,6 +67,14 @@ func TestPullAndResolve(t *testing.T) {
 			t.Errorf("config %+v", config)
 		}
 	}
+	for ref, plain := range map[string]bool{
+		host + "/team/app:v1": true, "team/app:v1": true, "app:v1": true, pulled[0].ID: true, "sha256:" + pulled[0].ID: true,
+		pulled[0].ID[:10]: false, host + "/team/app@" + digest.String(): false, "app": false, host + "/team/app": false, "pp:v1": false, "APP:v1": false,
+	} {
+		if _, ok, err := store.basic.Find(ref); ok != plain || err != nil {
+			t.Errorf("Find(%s): %v, %v", ref, ok, err)
+		}
+	}
 	if _, err := store.Resolve(ctx, "app:v2"); !errors.Is(err, ErrNoImage) ||
 		!strings.Contains(err.Error(), "app:v2: image not known") || !strings.Contains(err.Error(), "no such image") {
 		t.Errorf("unknown tag: %v", err)

@@ -9,6 +9,8 @@ import (
 
 	"go.podman.io/common/libimage"
 	cstorage "go.podman.io/storage"
+
+	"github.com/rootless-pod/pod/pkg/image/basic"
 )
 
 // ListOptions choose what List returns.
@@ -141,12 +143,13 @@ func (s *Store) summary(ctx context.Context, img *libimage.Image, details bool) 
 	if sum.List, err = img.IsManifestList(ctx); err != nil || sum.List {
 		return sum, nil //nolint:nilerr // a damaged image is listed, with what is known of it
 	}
-	raw, err := s.config(found{Image: img.StorageImage()})
+	raw, err := s.basic.RawConfig(basic.Found{Image: img.StorageImage()})
 	if err != nil {
 		return sum, nil //nolint:nilerr // as above
 	}
-	if config, platform, err := parseConfig(raw); err == nil {
-		sum.Labels, sum.OS, sum.Arch = config.Labels, platform.os, platform.arch
+	if config, err := basic.ParseConfig(raw); err == nil {
+		sum.Labels = config.Labels
+		sum.OS, sum.Arch, _ = strings.Cut(config.Platform, "/")
 	}
 	return sum, nil
 }

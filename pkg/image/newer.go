@@ -7,6 +7,8 @@ import (
 
 	"go.podman.io/common/libimage"
 	"go.podman.io/image/v5/docker"
+
+	"github.com/rootless-pod/pod/pkg/image/basic"
 )
 
 // Newer says whether the registry of name has another image than the local one
@@ -27,11 +29,11 @@ func (s *Store) Newer(ctx context.Context, id, name string, access Access) (bool
 	}
 	newer, err := Patiently(ctx, access, func() (bool, error) {
 		return local.HasDifferentDigest(ctx, remote, &libimage.HasDifferentDigestOptions{
-			AuthFilePath: access.Authfile, InsecureSkipTLSVerify: access.insecure(),
+			AuthFilePath: access.Authfile, InsecureSkipTLSVerify: insecure(&access),
 		})
 	})
 	if err != nil {
-		return false, access.Explain(name, err)
+		return false, ExplainAccess(&access, name, err)
 	}
 	return newer, nil
 }
@@ -58,8 +60,7 @@ func (s *Store) Moved(ctx context.Context, name, now, old string) (bool, error) 
 // OtherPlatform is the platform to ask for where an image is for another machine
 // than this one; empty for this one's, or if the image does not say.
 func OtherPlatform(p string) string {
-	os, arch, _ := strings.Cut(p, "/")
-	if os == "" || arch == "" || !(platform{os, arch}).foreign() {
+	if os, arch, _ := strings.Cut(p, "/"); os == "" || arch == "" || !basic.Foreign(p) {
 		return ""
 	}
 	return p

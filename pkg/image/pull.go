@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -16,33 +15,20 @@ import (
 	"go.podman.io/image/v5/pkg/sysregistriesv2"
 	"go.podman.io/image/v5/transports/alltransports"
 
+	"github.com/rootless-pod/pod/pkg/image/basic"
 	"github.com/rootless-pod/pod/pkg/specgen"
 )
 
 // The policies of PullOptions.
 const (
-	PolicyAlways  = "always"
-	PolicyMissing = "missing"
-	PolicyNever   = "never"
-	PolicyNewer   = "newer"
+	PolicyAlways  = basic.PolicyAlways
+	PolicyMissing = basic.PolicyMissing
+	PolicyNever   = basic.PolicyNever
+	PolicyNewer   = basic.PolicyNewer
 )
 
 // PullOptions say how an image is brought here.
-type PullOptions struct {
-	// Policy is always, missing, never or newer; empty is missing.
-	Policy string
-	// Platform is OS/ARCH[/VARIANT]; OS, Arch and Variant say it in parts.
-	Platform, OS, Arch, Variant string
-	// AllTags pulls every tag of the repository.
-	AllTags bool
-	Access
-	// DecryptionKeys are KEY[:PASSPHRASE] of an encrypted image.
-	DecryptionKeys []string
-	// Quiet writes no progress; else it goes to Progress, as bars when that is
-	// a terminal.
-	Quiet    bool
-	Progress io.Writer
-}
+type PullOptions = basic.PullOptions
 
 // Pulled is an image that Pull brought or found.
 type Pulled struct {
@@ -52,10 +38,7 @@ type Pulled struct {
 
 // Ensure returns the configuration of an image, pulling it if the policy says.
 func (s *Store) Ensure(ctx context.Context, name string, opts PullOptions) (specgen.ImageConfig, error) {
-	if opts.Policy == "" {
-		opts.Policy = PolicyMissing
-	}
-	if opts.Policy != PolicyAlways && opts.Policy != PolicyNewer && opts.plainPlatform() {
+	if opts.Here() {
 		config, err := s.Resolve(ctx, name)
 		if err == nil {
 			s.MarkUsed(config.ID)
@@ -81,15 +64,10 @@ func (s *Store) Ensure(ctx context.Context, name string, opts PullOptions) (spec
 
 // fullName is the name by which a pulled image answers to name.
 func (s *Store) fullName(ctx context.Context, name string, pulled Pulled) (string, bool) {
-	if img, err := s.find(ctx, name); err == nil && img.ID == pulled.ID && img.name != "" {
-		return img.name, true
+	if img, err := s.find(ctx, name); err == nil && img.ID == pulled.ID && img.Name != "" {
+		return img.Name, true
 	}
 	return "", false
-}
-
-// plainPlatform says that no platform other than the machine's was asked for.
-func (o PullOptions) plainPlatform() bool {
-	return o.Platform == "" && o.OS == "" && o.Arch == "" && o.Variant == ""
 }
 
 // Pull brings an image from a registry, archive or directory. Name is a
@@ -105,7 +83,7 @@ func (s *Store) Pull(ctx context.Context, name string, opts PullOptions) ([]Pull
 			return pulled, err
 		}
 	}
-	pullOptions, err := opts.Library()
+	pullOptions, err := LibraryPull(&opts)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +110,7 @@ func (s *Store) Pull(ctx context.Context, name string, opts PullOptions) ([]Pull
 		s.dropFailed(ctx, err)
 		err = s.explainPull(name, opts, err)
 		var plain *Error
-		if errors.As(err, &plain) && plain.kind == kindOther && len(opts.DecryptionKeys) == 0 && lib.encrypted(ctx, target, &opts.Access, pullOptions) {
+		if errors.As(err, &plain) && plain.Kind == basic.Other && len(opts.DecryptionKeys) == 0 && lib.encrypted(ctx, target, &opts.Access, pullOptions) {
 			return nil, &Error{Name: name, Reason: "the image is encrypted", Hint: encryptedHint, Err: err}
 		}
 		return nil, err
@@ -160,8 +138,8 @@ func parsePolicy(policy string) (commonconfig.PullPolicy, error) {
 	}
 }
 
-// Library turns the options into libimage's.
-func (o PullOptions) Library() (*libimage.PullOptions, error) {
+// LibraryPull turns the options into libimage's.
+func LibraryPull(o *PullOptions) (*libimage.PullOptions, error) {
 	out := &libimage.PullOptions{}
 	out.OS, out.Architecture, out.Variant = o.OS, o.Arch, o.Variant
 	if o.Platform != "" {
@@ -178,7 +156,7 @@ func (o PullOptions) Library() (*libimage.PullOptions, error) {
 			out.Variant = parts[2]
 		}
 	}
-	o.fill(&out.CopyOptions)
+	fill(&out.CopyOptions, &o.Access)
 	if !o.Quiet {
 		out.Writer = o.Progress
 	}
@@ -249,5 +227,5 @@ func (s *Store) explainPull(name string, opts PullOptions, err error) error {
 	if out := s.policyError(name, opts.SignaturePolicy, nil, err); out != nil {
 		return out
 	}
-	return opts.Explain(name, err)
+	return ExplainAccess(&opts.Access, name, err)
 }

@@ -120,7 +120,7 @@ func (o *PushOptions) Library() (*libimage.CopyOptions, error) {
 		CompressionLevel: o.CompressionLevel, ForceCompressionFormat: o.ForceCompression,
 		DirForceCompress: o.Compress, RemoveSignatures: o.RemoveSignatures,
 	}
-	o.fill(out)
+	fill(out, &o.Access)
 	if !o.Quiet {
 		out.Writer = o.Progress
 	}
@@ -217,5 +217,5 @@ func explainPush(name, given, used string, opts PushOptions, err error) error {
 			return explain(used, parseErr)
 		}
 	}
-	return opts.Explain(used, err)
+	return ExplainAccess(&opts.Access, used, err)
 }

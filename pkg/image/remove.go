@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.podman.io/common/libimage"
+
+	"github.com/rootless-pod/pod/pkg/image/basic"
 )
 
 // RemoveOptions say how images are removed.
@@ -148,14 +150,14 @@ func (s *Store) explainRemove(ctx context.Context, name string, err error) error
 	case strings.Contains(text, "please force removal"):
 		return &Error{
 			Name: name, Reason: "the image has several names", Hint: "remove it by name, or use --force",
-			kind: kindInUse, Err: err,
+			Kind: basic.InUse, Err: err,
 		}
 	case strings.Contains(text, "read-only image"):
 		return &Error{Name: name, Reason: "the image is in a read-only store", Err: err}
 	}
 	out := explain(name, err)
 	var plain *Error
-	if errors.As(out, &plain) && plain.kind == kindInUse {
+	if errors.As(out, &plain) && plain.Kind == basic.InUse {
 		plain.Hint = "remove " + s.usersOf(ctx, name) + " first, or use --force"
 	}
 	return out

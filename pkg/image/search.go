@@ -46,7 +46,7 @@ func (s *Store) Search(ctx context.Context, term string, opts SearchOptions) ([]
 	}
 	search := &libimage.SearchOptions{
 		Filter: *wanted, Limit: opts.Limit, NoTrunc: opts.NoTrunc, ListTags: opts.ListTags, Authfile: opts.Authfile,
-		CertDirPath: opts.CertDir, Credentials: opts.Creds, InsecureSkipTLSVerify: opts.insecure(),
+		CertDirPath: opts.CertDir, Credentials: opts.Creds, InsecureSkipTLSVerify: insecure(&opts.Access),
 	}
 	registries, origin, err := sysregistriesv2.UnqualifiedSearchRegistriesWithOrigin(lib.sys)
 	switch {
@@ -69,5 +69,5 @@ func (o *SearchOptions) explainSearch(term string, err error) error {
 	if err != nil && strings.Contains(err.Error(), "invalid status code from registry 404") && o.ListTags {
 		return &Error{Name: term, Reason: "the registry has no such repository", Err: err}
 	}
-	return o.Explain(term, err)
+	return ExplainAccess(&o.Access, term, err)
 }

@@ -209,7 +209,7 @@ func (l *library) signPushed(ctx context.Context, gpg *trust.GPG, pushed Pushed,
 	if err != nil {
 		return err
 	}
-	return opts.Explain(pushed.Destination, l.signAt(ctx, gpg, ref, digest.Digest(pushed.Digest), opts))
+	return ExplainAccess(&opts.Access, pushed.Destination, l.signAt(ctx, gpg, ref, digest.Digest(pushed.Digest), opts))
 }
 
 // signInstances signs with gpg the images that a push has brought along with a list:
@@ -222,17 +222,17 @@ func (l *library) signInstances(ctx context.Context, gpg *trust.GPG, pushed Push
 	if err != nil {
 		return err
 	}
-	raw, _, err := signaturesOf(ctx, ref, opts.context(l.sys), digest.Digest(pushed.Digest))
+	raw, _, err := signaturesOf(ctx, ref, withAccess(l.sys, &opts.Access), digest.Digest(pushed.Digest))
 	if err != nil {
-		return opts.Explain(pushed.Destination, err)
+		return ExplainAccess(&opts.Access, pushed.Destination, err)
 	}
 	list, err := manifest.ListFromBlob(raw, manifest.GuessMIMEType(raw))
 	if err != nil {
-		return opts.Explain(pushed.Destination, err)
+		return ExplainAccess(&opts.Access, pushed.Destination, err)
 	}
 	for _, sum := range list.Instances() {
 		if err := l.signAt(ctx, gpg, ref, sum, opts); err != nil {
-			return opts.Explain(pushed.Destination, err)
+			return ExplainAccess(&opts.Access, pushed.Destination, err)
 		}
 	}
 	return nil
@@ -241,7 +241,7 @@ func (l *library) signInstances(ctx context.Context, gpg *trust.GPG, pushed Push
 // signAt signs with gpg what is at a registry, and keeps the signatures that it has
 // unless they are to be removed.
 func (l *library) signAt(ctx context.Context, gpg *trust.GPG, ref types.ImageReference, sum digest.Digest, opts *PushOptions) error {
-	sys := opts.context(l.sys)
+	sys := withAccess(l.sys, &opts.Access)
 	raw, all, err := signaturesOf(ctx, ref, sys, sum)
 	if err != nil {
 		return err
@@ -302,8 +302,8 @@ func signaturesOf(ctx context.Context, ref types.ImageReference, sys *types.Syst
 	return raw, all, err
 }
 
-// context are the settings of base with these.
-func (a *Access) context(base *types.SystemContext) *types.SystemContext {
+// withAccess are the settings of base with those of a.
+func withAccess(base *types.SystemContext, a *Access) *types.SystemContext {
 	sys := *base
 	if a.Authfile != "" {
 		sys.AuthFilePath = a.Authfile
@@ -312,7 +312,7 @@ func (a *Access) context(base *types.SystemContext) *types.SystemContext {
 		sys.DockerCertPath = a.CertDir
 	}
 	if a.TLSVerify != nil {
-		sys.DockerInsecureSkipTLSVerify = a.insecure()
+		sys.DockerInsecureSkipTLSVerify = insecure(a)
 	}
 	if a.Creds != "" {
 		user, password, _ := strings.Cut(a.Creds, ":")

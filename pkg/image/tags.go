@@ -49,6 +49,6 @@ func (l *library) pullTags(ctx context.Context, name string, policy commonconfig
 // contextOf are the settings for registries with those of one command.
 func (l *library) contextOf(access *Access) *types.SystemContext {
 	sys := *l.sys
-	access.Apply(&sys)
+	ApplyAccess(access, &sys)
 	return &sys
 }

@@ -11,11 +11,7 @@ import (
 )
 
 // MarkUsed notes that images are used now: made, brought, named, run, built on.
-func (s *Store) MarkUsed(ids ...string) {
-	for _, id := range ids {
-		lastuse.Mark(s.storage.Root(), id)
-	}
-}
+func (s *Store) MarkUsed(ids ...string) { s.basic.MarkUsed(ids...) }
 
 // markNames is MarkUsed for images of which only the names are known.
 func (s *Store) markNames(names []string) {

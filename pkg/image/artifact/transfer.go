@@ -148,7 +148,7 @@ func (s *Store) Pull(ctx context.Context, name string, opts image.PullOptions) (
 	if err != nil {
 		return "", err
 	}
-	options, err := opts.Library()
+	options, err := image.LibraryPull(&opts)
 	if err != nil {
 		return "", err
 	}
@@ -165,7 +165,7 @@ func (s *Store) Pull(ctx context.Context, name string, opts image.PullOptions) (
 	if err == nil {
 		err = s.publish(ctx, st, ref.String(), func(*imgspec.Descriptor) error { return nil })
 	}
-	return out, opts.Explain(name, s.images.Rejected(ref.String(), opts.SignaturePolicy, err))
+	return out, image.ExplainAccess(&opts.Access, name, s.images.Rejected(ref.String(), opts.SignaturePolicy, err))
 }
 
 // Push brings a local artifact to the registry in its name and returns the digest
@@ -208,5 +208,5 @@ func (s *Store) Push(ctx context.Context, name string, opts image.PushOptions) (
 		})
 		return err
 	})
-	return out, opts.Explain(name, err)
+	return out, image.ExplainAccess(&opts.Access, name, err)
 }

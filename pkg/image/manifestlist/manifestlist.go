@@ -157,7 +157,7 @@ func (s *Store) system(access image.Access) (*types.SystemContext, error) {
 	if err != nil {
 		return nil, err
 	}
-	access.Apply(sys)
+	image.ApplyAccess(&access, sys)
 	return sys, nil
 }
 
