@@ -54,13 +54,19 @@ type Program struct {
 // Spawn starts a helper in a session of its own, with /dev/null as its input and
 // its messages in memory. Only extra is inherited, from descriptor 3 on.
 func Spawn(path string, args []string, attr *syscall.SysProcAttr, extra ...*os.File) (*Program, error) {
+	return SpawnAs(path, path, args, attr, extra...)
+}
+
+// SpawnAs is Spawn for a program that is known by another name, by which Find knows
+// it too, than that of its file.
+func SpawnAs(name, path string, args []string, attr *syscall.SysProcAttr, extra ...*os.File) (*Program, error) {
 	fd, err := unix.MemfdCreate("helper.log", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", path, err)
 	}
 	log := os.NewFile(uintptr(fd), "helper.log")
 	// Not CommandContext: the helper must survive the context of its start.
-	cmd := &exec.Cmd{Path: path, Args: append([]string{path}, args...)}
+	cmd := &exec.Cmd{Path: path, Args: append([]string{name}, args...)}
 	cmd.Dir = "/" // a helper must not keep a file system busy
 	cmd.Env = environment(os.Environ())
 	cmd.Stdout, cmd.Stderr = log, log

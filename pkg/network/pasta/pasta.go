@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/cpu"
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-pod/pod/internal/process"
@@ -74,7 +75,9 @@ func Start(ctx context.Context, opts Options) (*Pasta, error) {
 	}
 	// In the foreground, for to go into the background pasta forks with 15 MB of tables
 	// (4 ms of processor time), and in a PID namespace as there.
-	if p.program, err = link.Spawn(opts.Path, p.args.argv, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}); err != nil {
+	// By its plain name, since pasta takes from it whether it is pasta or passt.
+	attr := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}
+	if p.program, err = link.SpawnAs(opts.Path, faster(opts.Path, cpu.X86.HasAVX2), p.args.argv, attr); err != nil {
 		return nil, err
 	}
 	return p, nil
