@@ -6,7 +6,8 @@ import (
 	"time"
 
 	"github.com/rootless-pod/pod/cmd/pod/app"
+	"github.com/rootless-pod/pod/cmd/pod/app/whole"
 	"github.com/rootless-pod/pod/pkg/rootless/nsenter"
 )
 
-func main() { os.Exit(app.Main(nsenter.Entry(), os.Args, time.Now())) }
+func main() { os.Exit(app.Main(whole.Program(), nsenter.Entry(), os.Args, time.Now())) }

@@ -7,12 +7,12 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/rootless-pod/pod/cmd/pod/app"
+	"github.com/rootless-pod/pod/cmd/pod/app/whole"
 )
 
 // TestProofs reads the marks of the real scripts: a wrong one fails here.
 func TestProofs(t *testing.T) {
-	found, err := newCommandSet(app.Tree()).readProofs(os.DirFS("../../test/e2e/testdata"))
+	found, err := newCommandSet(whole.Tree()).readProofs(os.DirFS("../../test/e2e/testdata"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +22,7 @@ func TestProofs(t *testing.T) {
 }
 
 func TestProofsRefused(t *testing.T) {
-	set := newCommandSet(app.Tree())
+	set := newCommandSet(whole.Tree())
 	for _, tc := range []struct{ script, want string }{
 		{"# proves: flies\n", `no command "flies"`},
 		{"# proves: run --no-such\nexec pod run --no-such", "run has no flag --no-such"},
@@ -40,7 +40,7 @@ func TestProofsRefused(t *testing.T) {
 func TestCompatibility(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "page.md")
 	scripts := fstest.MapFS{"a/b.txtar": {Data: []byte("# proves: container run --rm\nexec pod run --rm x")}}
-	if err := compatibility(app.Tree(), scripts, file); err != nil {
+	if err := compatibility(whole.Tree(), scripts, file); err != nil {
 		t.Fatal(err)
 	}
 	page, err := os.ReadFile(file)
@@ -59,7 +59,7 @@ func TestCompatibility(t *testing.T) {
 // TestSameCommand: a mark of one form proves the command, whichever form it has its
 // section under.
 func TestSameCommand(t *testing.T) {
-	set := newCommandSet(app.Tree())
+	set := newCommandSet(whole.Tree())
 	for words, want := range map[string]string{
 		"pull": "pull", "image pull": "pull", "image list": "images", "image ls": "images", "images": "images",
 		"image rm": "rmi", "image build": "build", "buildx build": "build",

@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 
-	"github.com/rootless-pod/pod/cmd/pod/app"
+	"github.com/rootless-pod/pod/cmd/pod/app/whole"
 )
 
 func main() {
@@ -26,16 +26,16 @@ func main() {
 	if os.Args[1] == "man" {
 		epoch := os.Getenv("SOURCE_DATE_EPOCH")
 		_ = os.Unsetenv("SOURCE_DATE_EPOCH") // or it would be a default of build's
-		fail(manual(app.Tree(), os.Args[2], os.Args[3], epoch))
+		fail(manual(whole.Tree(), os.Args[2], os.Args[3], epoch))
 		return
 	}
 	docs, scripts := os.Args[1], os.Args[2]
-	err := generate(app.Tree(), filepath.Join(docs, "reference"))
+	err := generate(whole.Tree(), filepath.Join(docs, "reference"))
 	if err == nil {
 		err = quadletPage(filepath.Join(docs, "reference"))
 	}
 	if err == nil {
-		err = compatibility(app.Tree(), os.DirFS(scripts), filepath.Join(docs, "compatibility.md"))
+		err = compatibility(whole.Tree(), os.DirFS(scripts), filepath.Join(docs, "compatibility.md"))
 	}
 	fail(err)
 }

@@ -8,14 +8,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/rootless-pod/pod/cmd/pod/app"
+	"github.com/rootless-pod/pod/cmd/pod/app/whole"
 )
 
 func TestManual(t *testing.T) {
 	var first []byte
 	for range 2 { // the same sources give the same pages
 		dir := t.TempDir()
-		if err := manual(app.Tree(), "..", dir, "1700000000"); err != nil {
+		if err := manual(whole.Tree(), "..", dir, "1700000000"); err != nil {
 			t.Fatal(err)
 		}
 		var all []byte

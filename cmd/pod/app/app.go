@@ -1,14 +1,14 @@
 // Package app is the command line of pod: the root command, its global flags
-// and the way from an error to an exit code.
+// and the way from an error to an exit code. What commands there are a Program says;
+// package whole has that of all.
 package app
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
+	"io"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -17,30 +17,11 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.podman.io/storage/pkg/reexec"
-	"golang.org/x/sys/unix"
 
-	"github.com/rootless-pod/pod/cmd/pod/app/artifact"
-	"github.com/rootless-pod/pod/cmd/pod/app/autoupdate"
-	"github.com/rootless-pod/pod/cmd/pod/app/boot"
-	"github.com/rootless-pod/pod/cmd/pod/app/build"
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
-	"github.com/rootless-pod/pod/cmd/pod/app/container"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
-	"github.com/rootless-pod/pod/cmd/pod/app/generate"
-	"github.com/rootless-pod/pod/cmd/pod/app/healthcheck"
-	"github.com/rootless-pod/pod/cmd/pod/app/image"
-	"github.com/rootless-pod/pod/cmd/pod/app/manifest"
-	"github.com/rootless-pod/pod/cmd/pod/app/network"
-	"github.com/rootless-pod/pod/cmd/pod/app/pod"
-	"github.com/rootless-pod/pod/cmd/pod/app/quadlet"
-	"github.com/rootless-pod/pod/cmd/pod/app/registry"
-	"github.com/rootless-pod/pod/cmd/pod/app/secret"
-	"github.com/rootless-pod/pod/cmd/pod/app/system"
-	"github.com/rootless-pod/pod/cmd/pod/app/volume"
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/internal/version"
-	"github.com/rootless-pod/pod/pkg/build/overlaymount"
-	"github.com/rootless-pod/pod/pkg/doctor"
 	"github.com/rootless-pod/pod/pkg/rootless"
 	"github.com/rootless-pod/pod/pkg/storage"
 )
@@ -49,39 +30,27 @@ import (
 // argument, the wait lock, was dealt with before Go began (rootless/nsenter).
 const cleanupVerb = "__cleanup"
 
-// keepFiles has the programs of a build, which a child of buildah starts, inherit no
-// files: the child's own, and those that the user's shell had open when pod started.
-func keepFiles(name string) {
-	if strings.HasPrefix(name, "buildah-") {
-		_ = unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC) // kernels before 5.11 cannot
-	}
-}
-
-// Main runs one command and returns its exit code.
-func Main(entry rootless.Entry, args []string, start time.Time) int {
-	if isGenerator(args[0]) {
-		return generator(args, os.Stdout, os.Stderr)
+// Main runs one command of the program and returns its exit code.
+func Main(p Program, entry rootless.Entry, args []string, start time.Time) int {
+	if p.Early != nil {
+		if done, err := p.Early(args); done {
+			report(os.Stderr, err)
+			return cli.Code(err)
+		}
 	}
 	// A stricter mask would shut other users of a container out of its files and of
 	// the images in the store, a looser one let others of the host in.
 	entry.Umask = syscall.Umask(0o022)
-	keepFiles(args[0])
 	if reexec.Init() {
 		return 0 // a child of containers/storage, which works in a chroot
-	}
-	if filepath.Base(args[0]) == overlaymount.Name {
-		return overlay(args[1:])
 	}
 	if len(args) > 2 && args[1] == cleanupVerb {
 		args = append([]string{args[0]}, args[3:]...)
 	}
-	if len(args) > 1 && args[1] == doctor.ProbeVerb {
-		return probe(args[2:])
-	}
-	calmCollector()
+	CalmCollector()
 	a := cli.New(entry, args, start)
-	root := newRoot(a)
-	a.Tree = func(args []string) *cobra.Command { return newRoot(cli.New(rootless.Entry{}, args, a.Start)) }
+	root := newRoot(a, p.Nouns)
+	a.Tree = p.Tree
 	root.SetArgs(args[1:])
 	var recorder *step.Recorder
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
@@ -100,7 +69,7 @@ func Main(entry rootless.Entry, args []string, start time.Time) int {
 		var ctx context.Context
 		ctx, recorder = step.With(cmd.Context(), a.Global.Trace, a.Start)
 		cmd.SetContext(ctx)
-		if hostView(cmd) {
+		if p.hostView(cmd) {
 			return nil
 		}
 		a.Freeing = frees(cmd)
@@ -113,40 +82,22 @@ func Main(entry rootless.Entry, args []string, start time.Time) int {
 	if traceErr := recorder.Write(); err == nil {
 		err = traceErr
 	}
-	report(a, err)
+	report(a.LogErr, err)
 	return cli.Code(err)
 }
 
-// probe is what pod doctor lets a process in a user namespace of its own try.
-func probe(args []string) int {
-	if err := doctor.RunProbe(context.Background(), args, os.Stdin, os.Stdout); err != nil {
-		fmt.Fprintf(os.Stderr, "Error: %s\n", oneLine(err))
-		return cli.CodeFailure
-	}
-	return 0
-}
-
-// overlay mounts for a build, as fuse-overlayfs would.
-func overlay(args []string) int {
-	if err := overlaymount.Main(args); err != nil {
-		fmt.Fprintf(os.Stderr, "Error: %s\n", oneLine(err))
-		return cli.CodeFailure
-	}
-	return 0
-}
-
-// calmCollector lets the heap grow to 16 MB before the first garbage collection,
+// CalmCollector lets the heap grow to 16 MB before the first garbage collection,
 // not to 4: few commands ever reach that, and a run would collect twice.
-func calmCollector() {
+func CalmCollector() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)
 	}
 }
 
 // hostView says whether the command runs outside the user's namespaces.
-func hostView(cmd *cobra.Command) bool {
+func (p Program) hostView(cmd *cobra.Command) bool {
 	for c := cmd; c != nil; c = c.Parent() {
-		if boot.HostView(c) || image.HostView(c) || quadlet.HostView(c) || c.Name() == "completion" || c.Name() == "help" || c.Name() == "doctor" || c.Name() == "trust" || c.Name() == "sign" || strings.HasPrefix(c.Name(), "__complete") {
+		if c.Name() == "completion" || c.Name() == "help" || strings.HasPrefix(c.Name(), "__complete") || p.HostView != nil && p.HostView(c) {
 			return true
 		}
 	}
@@ -165,16 +116,16 @@ func frees(cmd *cobra.Command) bool {
 	return false
 }
 
-func report(a *cli.App, err error) {
+func report(w io.Writer, err error) {
 	var many cli.Many
 	switch {
 	case err == nil || cli.Silent(err):
 	case errors.As(err, &many):
 		for _, e := range many {
-			fmt.Fprintf(a.LogErr, "Error: %s\n", oneLine(e))
+			fmt.Fprintf(w, "Error: %s\n", oneLine(e))
 		}
 	default:
-		fmt.Fprintf(a.LogErr, "Error: %s\n", oneLine(err))
+		fmt.Fprintf(w, "Error: %s\n", oneLine(err))
 	}
 }
 
@@ -189,14 +140,14 @@ func oneLine(err error) string {
 
 // newRoot is the tree of those commands that the command line names, or if it names
 // none of ours the whole tree.
-func newRoot(a *cli.App) *cobra.Command {
+func newRoot(a *cli.App, nouns []Noun) *cobra.Command {
 	root := bareRoot(a)
 	a.Want(root.PersistentFlags(), a.Args[1:])
-	grow(a, root)
+	grow(a, root, nouns)
 	if name := a.Wanted(); name != "" && !slices.ContainsFunc(root.Commands(), func(c *cobra.Command) bool { return c.Name() == name || c.HasAlias(name) }) {
 		root = bareRoot(a)
 		a.Want(nil, nil)
-		grow(a, root)
+		grow(a, root, nouns)
 	}
 	ownUseLine(root)
 	return root
@@ -235,11 +186,8 @@ func bareRoot(a *cli.App) *cobra.Command {
 }
 
 // grow adds the commands.
-func grow(a *cli.App, root *cobra.Command) {
-	for _, commands := range []func(*cli.App) (*cobra.Command, []*cobra.Command){
-		artifact.Commands, autoupdate.Commands, boot.Commands, build.Commands, container.Commands, generate.Commands, healthcheck.Commands, image.Commands,
-		manifest.Commands, network.Commands, pod.Commands, quadlet.Commands, registry.Commands, secret.Commands, system.Commands, volume.Commands,
-	} {
+func grow(a *cli.App, root *cobra.Command, nouns []Noun) {
+	for _, commands := range nouns {
 		group, aliases := commands(a)
 		if group != nil {
 			root.AddCommand(group)

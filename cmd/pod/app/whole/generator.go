@@ -1,4 +1,4 @@
-package app
+package whole
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/rootless-pod/pod/cmd/pod/app"
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/internal/journal"
 	"github.com/rootless-pod/pod/internal/version"
@@ -59,7 +60,7 @@ func generator(args []string, stdout, stderr io.Writer) int {
 		return cli.CodeFailure
 	}
 	g.Program = program
-	calmCollector()
+	app.CalmCollector()
 	if g.Run() != nil {
 		return 1
 	}

@@ -1,15 +1,11 @@
-package app
+package whole
 
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"github.com/rootless-pod/pod/cmd/pod/app/cli"
-	"github.com/rootless-pod/pod/pkg/rootless"
 )
 
 // TestPartOfTheTree makes for each command the tree that its command line gets, and
@@ -25,7 +21,7 @@ func TestPartOfTheTree(t *testing.T) {
 			path := strings.Fields(whole.CommandPath())
 			path[len(path)-1] = name
 			args := append([]string{"pod", "--log-level", "debug"}, path[1:]...)
-			root := newRoot(cli.New(rootless.Entry{}, args, time.Now()))
+			root := Program().Tree(args)
 			part, _, err := root.Find(path[1:])
 			if err != nil || part.CommandPath() != whole.CommandPath() || names(part) != names(whole) {
 				t.Errorf("%v: found %q with %s, %v; want %s", args, part.CommandPath(), names(part), err, names(whole))
@@ -52,7 +48,7 @@ func TestWholeTree(t *testing.T) {
 	t.Parallel()
 	whole := len(Tree().Commands())
 	for _, args := range [][]string{{"pod"}, {"pod", "--version"}, {"pod", "help"}, {"pod", "runn"}, {"pod", "__complete", "run", ""}, {"pod", "--", "run"}} {
-		if n := len(newRoot(cli.New(rootless.Entry{}, args, time.Now())).Commands()); n != whole {
+		if n := len(Program().Tree(args).Commands()); n != whole {
 			t.Errorf("%v: %d commands, want all %d", args, n, whole)
 		}
 	}
