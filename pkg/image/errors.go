@@ -16,6 +16,7 @@ import (
 	"go.podman.io/image/v5/docker/reference"
 	cstorage "go.podman.io/storage"
 
+	"github.com/rootless-pod/pod/internal/decompress"
 	"github.com/rootless-pod/pod/pkg/image/basic"
 	"github.com/rootless-pod/pod/pkg/storage"
 )
@@ -36,10 +37,11 @@ func Explain(name string, err error) error { return explain(name, err) }
 // every layer of the call; the user needs the last link and what to do.
 func explain(name string, err error) error {
 	var done *Error
+	var bomb *decompress.BombError
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &done), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.As(err, &done), errors.As(err, &bomb), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	}
 	for _, try := range []func(string, error) *Error{explainLocal, explainKeys, explainTLS, explainNetwork, explainRegistry} {

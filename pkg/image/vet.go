@@ -12,17 +12,11 @@ import (
 	"path/filepath"
 	"strings"
 
-	"go.podman.io/image/v5/pkg/compression"
+	"github.com/rootless-pod/pod/internal/decompress"
 )
 
-const (
-	// maxMembers is far more than the files of an archive of images: three a layer.
-	maxMembers = 100_000
-	// An archive that grows beyond bombSize and by more than bombRatio is taken for
-	// a bomb; gzip reaches 1032.
-	bombSize  = 1 << 30
-	bombRatio = 200
-)
+// maxMembers is far more than the files of an archive of images: three a layer.
+const maxMembers = 100_000
 
 // vet looks through an archive or directory of images before the libraries do:
 // they follow its links, open what is no file, and unpack it whatever its size.
@@ -54,17 +48,17 @@ func (s *Store) vet(ctx context.Context, name string) (read string, done func(),
 			return "", done, explain(name, err)
 		}
 	}
-	stream, compressed, err := compression.AutoDecompress(f)
+	stream, compressed, err := decompress.Stream(name, f)
 	if err != nil {
 		return read, done, nil //nolint:nilerr // no archive: the libraries say so
 	}
 	defer func() { _ = stream.Close() }()
 	if compressed {
-		plain, err := s.unpack(ctx, name, f, stream)
+		plain, err := s.spool(ctx, stream)
 		before := done
 		done = func() { before(); _ = os.Remove(plain) }
 		if err != nil {
-			return "", done, err
+			return "", done, explain(name, err)
 		}
 		// The policy knows OCI archives by their paths: those are read where they are.
 		oci, err := vetFile(name, plain)
@@ -89,48 +83,11 @@ func (s *Store) vetSource(ctx context.Context, ref string) error {
 	return err
 }
 
-// unpack decompresses an archive into a temporary file, up to what no honest one
-// comes to.
-func (s *Store) unpack(ctx context.Context, name string, from *os.File, stream io.Reader) (string, error) {
-	plain, err := s.spool(ctx, &bounded{name: name, from: from, r: stream})
-	return plain, explain(name, err)
-}
-
-// Bounded reads r, what becomes of a file when it is decompressed; it fails when that
-// is more than an honest archive comes to.
-func Bounded(name string, from io.Seeker, r io.Reader) io.Reader {
-	return &bounded{name: name, from: from, r: r}
-}
-
-// bounded is a decompressed stream that ends when it has become a bomb.
-type bounded struct {
-	name string
-	from io.Seeker
-	r    io.Reader
-	n    int64
-}
-
-func (b *bounded) Read(p []byte) (int, error) {
-	n, err := b.r.Read(p)
-	b.n += int64(n)
-	if b.n <= bombSize {
-		return n, err
-	}
-	read, seekErr := b.from.Seek(0, io.SeekCurrent)
-	if seekErr == nil && b.n > bombRatio*max(read, 1) {
-		return 0, &Error{
-			Name: b.name, Reason: fmt.Sprintf("a decompression bomb: %d bytes have become more than %d GiB", read, b.n>>30),
-			Hint: "if you trust it, decompress it yourself",
-		}
-	}
-	return n, err
-}
-
 // measureImport reads a compressed archive through: is it a bomb? Small ones
 // cannot become big.
 func measureImport(ctx context.Context, name string) error {
 	info, err := os.Stat(name)
-	if err != nil || !info.Mode().IsRegular() || info.Size() < bombSize/1032 {
+	if err != nil || !info.Mode().IsRegular() || info.Size() < decompress.Small {
 		return nil //nolint:nilerr // who reads it will say so
 	}
 	f, err := os.Open(name) //nolint:gosec // the user named it
@@ -138,13 +95,13 @@ func measureImport(ctx context.Context, name string) error {
 		return explain(name, err)
 	}
 	defer func() { _ = f.Close() }()
-	stream, compressed, err := compression.AutoDecompress(f)
+	stream, compressed, err := decompress.Stream(name, f)
 	if err != nil || !compressed {
 		return nil //nolint:nilerr // as above
 	}
 	defer func() { _ = stream.Close() }()
-	_, err = io.Copy(io.Discard, contextReader{ctx, &bounded{name: name, from: f, r: stream}})
-	var bomb *Error
+	_, err = io.Copy(io.Discard, contextReader{ctx, stream})
+	var bomb *decompress.BombError
 	if errors.As(err, &bomb) {
 		return bomb
 	}

@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"io"
 
-	"go.podman.io/image/v5/pkg/compression"
-
+	"github.com/rootless-pod/pod/internal/decompress"
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/filecopy"
-	"github.com/rootless-pod/pod/pkg/image"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 )
 
@@ -31,18 +29,13 @@ func (e *Engine) ExportVolume(ctx context.Context, name string, w io.Writer) err
 // ImportVolume unpacks an archive, which may be compressed, into a volume, in a child
 // whose root it is. What is there stays unless the archive has it.
 func (e *Engine) ImportVolume(ctx context.Context, name string, r io.Reader) error {
-	counted := &counter{r: r}
-	plain, pressed, err := compression.AutoDecompress(counted)
+	plain, _, err := decompress.Stream("archive", r)
 	if err != nil {
 		return fmt.Errorf("read the archive: %w", err)
 	}
 	defer plain.Close()
-	var in io.Reader = plain
-	if pressed {
-		in = image.Bounded("archive", counted, plain)
-	}
 	return e.withVolume(ctx, name, func(v *state.Volume) error {
-		err := step.Do(ctx, "volume.import", func() error { return filecopy.Unpack(v.Mountpoint, in) })
+		err := step.Do(ctx, "volume.import", func() error { return filecopy.Unpack(v.Mountpoint, plain) })
 		if err != nil {
 			return err
 		}
@@ -50,22 +43,6 @@ func (e *Engine) ImportVolume(ctx context.Context, name string, r io.Reader) err
 		return nil
 	})
 }
-
-// counter says how much was read of a stream.
-type counter struct {
-	r io.Reader
-	n int64
-}
-
-// Read reads on.
-func (c *counter) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += int64(n)
-	return n, err
-}
-
-// Seek says where the stream is; it moves nothing.
-func (c *counter) Seek(int64, int) (int64, error) { return c.n, nil }
 
 // withVolume has a volume in its place while work runs. The lock of one that is mounted
 // for it is held meanwhile; for a plain directory, as nearly all are, it is not: work may

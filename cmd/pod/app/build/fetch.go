@@ -14,11 +14,10 @@ import (
 
 	"go.podman.io/buildah/define"
 	"go.podman.io/buildah/pkg/parse"
-	"go.podman.io/image/v5/pkg/compression"
 	"go.podman.io/storage/pkg/chrootarchive"
 
+	"github.com/rootless-pod/pod/internal/decompress"
 	"github.com/rootless-pod/pod/internal/heldir"
-	"github.com/rootless-pod/pod/pkg/image"
 )
 
 // broughtPrefix begins the directories of contexts that were brought.
@@ -163,11 +162,11 @@ func begin(ctx context.Context, name string, f *os.File) (*stream, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("context %s: %w", name, err)
 	}
-	in, compressed, err := compression.AutoDecompress(f)
+	in, compressed, err := decompress.Stream(name, f)
 	if err != nil {
 		return nil, fmt.Errorf("context %s: %w", name, err)
 	}
-	w := &watched{Reader: image.Bounded(name, f, in), ctx: ctx}
+	w := &watched{Reader: in, ctx: ctx}
 	return &stream{plain: bufio.NewReader(w), compressed: compressed, watched: w, close: func() { _ = in.Close() }}, nil
 }
 
