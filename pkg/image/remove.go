@@ -196,6 +196,18 @@ type PruneOptions struct {
 	External func(container string) (bool, error)
 }
 
+// PruneWithin is Prune as the work of within, which on a full disk has it done again
+// with more room.
+func (s *Store) PruneWithin(ctx context.Context, opts PruneOptions, within func(work func() error) error) (removed []Removed, errs []error) {
+	_ = within(func() error { // its error is among errs
+		var gone []Removed
+		gone, errs = s.Prune(ctx, opts)
+		removed = append(removed, gone...)
+		return errors.Join(errs...)
+	})
+	return removed, errs
+}
+
 // Prune removes images that nobody needs.
 func (s *Store) Prune(ctx context.Context, opts PruneOptions) ([]Removed, []error) {
 	lib, err := s.reading()

@@ -1,11 +1,9 @@
 package libpod
 
 import (
-	"context"
 	"errors"
 
 	"github.com/rootless-pod/pod/internal/reserve"
-	"github.com/rootless-pod/pod/pkg/image"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/storage"
 )
@@ -28,17 +26,6 @@ func (e *Engine) WithReserve(work func() error) error {
 	// That it cannot be taken back is no failure of the work.
 	_ = e.state.RetakeReserve()
 	return err
-}
-
-// PruneImages removes unused images, on a full disk with the help of the reserve.
-func (e *Engine) PruneImages(ctx context.Context, images *image.Store, opts image.PruneOptions) (removed []image.Removed, errs []error) {
-	_ = e.WithReserve(func() error { // its error is among errs
-		var gone []image.Removed
-		gone, errs = images.Prune(ctx, opts)
-		removed = append(removed, gone...)
-		return errors.Join(errs...)
-	})
-	return removed, errs
 }
 
 func full(err error) bool { return errors.Is(err, state.ErrNoSpace) || storage.NoSpace(err) }

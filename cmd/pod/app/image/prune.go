@@ -73,7 +73,7 @@ func runPrune(ctx context.Context, a *cli.App, opts *pruneOptions) error {
 			return err
 		}
 	}
-	removed, errs := e.PruneImages(ctx, images, opts.PruneOptions)
+	removed, errs := images.PruneWithin(ctx, opts.PruneOptions, e.WithReserve)
 	for _, img := range removed {
 		record(a, events.Remove, img.ID, img.ID)
 		fmt.Fprintln(a.Out, img.ID)

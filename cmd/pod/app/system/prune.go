@@ -123,7 +123,7 @@ func runPrune(ctx context.Context, a *cli.App, o pruneOptions) error {
 		}
 		report(a, "Deleted Volumes", gone)
 	}
-	removed, errs := e.PruneImages(ctx, images, image.PruneOptions{All: o.all, Filters: o.imageFilters, UnusedFor: o.unusedFor})
+	removed, errs := images.PruneWithin(ctx, image.PruneOptions{All: o.all, Filters: o.imageFilters, UnusedFor: o.unusedFor}, e.WithReserve)
 	failed = append(failed, errs...)
 	artifact.New(images, a.Log).Sweep()
 	gone = nil
