@@ -18,19 +18,21 @@ import (
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 )
 
-// Commands returns `pod container …` and the top-level forms.
-func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
+// Commands returns `pod container …` and the top-level forms. Of the verbs in others
+// there are both too.
+func Commands(a *cli.App, others cli.Verbs) (*cobra.Command, []*cobra.Command) {
 	group := &cobra.Command{
 		Use: "container", Short: "Manage containers", Long: "Manage containers",
 		Example: "  pod container ls --all", Args: cobra.NoArgs,
 		RunE: cli.MissingCommand,
 	}
 	top := cli.Verbs{
-		"attach": newAttach, "commit": newCommit, "cp": newCp, "create": newCreate, "debug": newDebug, "exec": newExec, "export": newExport,
+		"attach": newAttach, "cp": newCp, "create": newCreate, "debug": newDebug, "exec": newExec, "export": newExport,
 		"init": newInit, "kill": newKill, "logs": newLogs, "mount": newMount, "pause": newPause, "port": newPort, "rename": newRename,
 		"restart": newRestart, "rm": newRm, "run": newRun, "start": newStart, "stats": newStats, "stop": newStop, "top": newTop, "unmount": newUnmount,
 		"unpause": newUnpause, "update": newUpdate, "wait": newWait, "why": newWhy,
 	}
+	maps.Copy(top, others)
 	below := maps.Clone(top)
 	maps.Copy(below, cli.Verbs{
 		"checkpoint": newCheckpoint, "clone": newClone, "restore": newRestore, "diff": cli.With(newDiff, false), "exists": newExists, "cleanup": newCleanup,

@@ -20,6 +20,7 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app/boot"
 	"github.com/rootless-pod/pod/cmd/pod/app/build"
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/cmd/pod/app/commit"
 	"github.com/rootless-pod/pod/cmd/pod/app/container"
 	"github.com/rootless-pod/pod/cmd/pod/app/generate"
 	"github.com/rootless-pod/pod/cmd/pod/app/healthcheck"
@@ -40,12 +41,17 @@ import (
 func Program() app.Program {
 	return app.Program{
 		Nouns: []app.Noun{
-			artifact.Commands, autoupdate.Commands, boot.Commands, build.Commands, container.Commands, generate.Commands, healthcheck.Commands, image.Commands,
+			artifact.Commands, autoupdate.Commands, boot.Commands, build.Commands, containers, generate.Commands, healthcheck.Commands, image.Commands,
 			manifest.Commands, network.Commands, pod.Commands, quadlet.Commands, registry.Commands, secret.Commands, system.Commands, volume.Commands,
 		},
 		Early:    early,
 		HostView: hostView,
 	}
+}
+
+// containers makes the commands on containers, with that which makes images of them.
+func containers(a *cli.App) (*cobra.Command, []*cobra.Command) {
+	return container.Commands(a, cli.Verbs{"commit": commit.New})
 }
 
 // Tree is the tree of all commands, for docs/gen: to be read, not executed.

@@ -1,4 +1,6 @@
-package container
+// Package commit holds `pod commit`. Of the commands on containers it alone makes images,
+// and what those need is not for package container to depend on.
+package commit
 
 import (
 	"context"
@@ -18,14 +20,15 @@ import (
 // maxConfigFile bounds the file of --config.
 const maxConfigFile = 4 << 20
 
-type commitOptions struct {
+type options struct {
 	libpod.CommitOptions
 	config, iidfile string
 	quiet           bool
 }
 
-func newCommit(a *cli.App) *cobra.Command {
-	var opts commitOptions
+// New returns `commit`, which stands in the group of containers and at the top.
+func New(a *cli.App) *cobra.Command {
+	var opts options
 	cmd := &cobra.Command{
 		Use: "commit [options] CONTAINER [IMAGE]", Short: "Create new image based on the changed container",
 		Long: "Makes an image of what a container has written and of its command, environment and the like, and prints the image's id. " +
@@ -48,7 +51,7 @@ func newCommit(a *cli.App) *cobra.Command {
 	return cmd
 }
 
-func runCommit(ctx context.Context, a *cli.App, opts *commitOptions, args []string) error {
+func runCommit(ctx context.Context, a *cli.App, opts *options, args []string) error {
 	if len(args) > 1 {
 		opts.Name = args[1]
 	}
