@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/pkg/commit"
 	"github.com/rootless-pod/pod/pkg/image"
 	"github.com/rootless-pod/pod/pkg/libpod"
 )
@@ -21,6 +22,7 @@ import (
 const maxConfigFile = 4 << 20
 
 type options struct {
+	commit.Options
 	libpod.CommitOptions
 	config, iidfile string
 	quiet           bool
@@ -74,7 +76,8 @@ func runCommit(ctx context.Context, a *cli.App, opts *options, args []string) er
 	if err != nil {
 		return err
 	}
-	id, err := e.Commit(ctx, args[0], opts.CommitOptions)
+	maker := commit.New(func() (*image.Store, error) { return a.Images(ctx) }, opts.Options)
+	id, err := e.Commit(ctx, args[0], opts.CommitOptions, maker)
 	if err != nil {
 		return err
 	}
