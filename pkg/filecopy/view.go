@@ -126,7 +126,7 @@ func threadPath(f *os.File) string { return fmt.Sprintf("/proc/thread-self/fd/%d
 // runtime does at the first start: for a file behind a link to nothing, where
 // that link leads in root (/dev/ptmx -> pts/ptmx, with a volume at /dev/pts).
 func mountPoint(root *os.File, path string, dir bool) (*os.File, error) {
-	for range maxLinks {
+	for range MaxLinks {
 		if at, err := pathrs.OpenatInRoot(root, path); err == nil || !errors.Is(err, unix.ENOENT) {
 			return at, err
 		}
@@ -157,11 +157,24 @@ func makeFile(root *os.File, path string) (_ *os.File, link string, err error) {
 	defer parent.Close()
 	fd, err := unix.Openat(int(parent.Fd()), name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
 	if errors.Is(err, unix.EEXIST) {
-		link, err = readlinkAt(parent, name)
+		link, err = ReadlinkAt(parent, name)
 		return nil, link, err
 	}
 	if err != nil {
 		return nil, "", err
 	}
 	return os.NewFile(uintptr(fd), path), "", nil
+}
+
+// MaxLinks is how many links at the end of a path are followed, as in the kernel.
+const MaxLinks = 40
+
+// ReadlinkAt is the text of a link in dir.
+func ReadlinkAt(dir *os.File, name string) (string, error) {
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(int(dir.Fd()), name, buf)
+	if err != nil {
+		return "", err
+	}
+	return string(buf[:n]), nil
 }

@@ -222,7 +222,7 @@ func (e *Engine) exportCheckpoint(ctx context.Context, c *state.Container, dir s
 				continue
 			}
 			path := filepath.Join(dir, checkpoint.Volumes, m.Source+".tar")
-			if err := toFile(path, func(w io.Writer) error { return filecopy.Archive(e.volumeDir(m.Source), &filecopy.Place{}, w) }); err != nil {
+			if err := toFile(path, func(w io.Writer) error { return e.Files.Archive(e.volumeDir(m.Source), &filecopy.Place{}, w) }); err != nil {
 				return fmt.Errorf("write volume %s: %w", m.Source, err)
 			}
 		}

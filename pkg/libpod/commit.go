@@ -11,7 +11,6 @@ import (
 	"github.com/rootless-pod/pod/internal/process"
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/events"
-	"github.com/rootless-pod/pod/pkg/filecopy"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 )
 
@@ -119,7 +118,7 @@ func (e *Engine) readWhole(ctx context.Context, c *state.Container, maker ImageM
 		r, w := io.Pipe()
 		wrote := make(chan error, 1)
 		go func() {
-			err := filecopy.Archive(root, place, w)
+			err := e.Files.Archive(root, place, w)
 			_ = w.CloseWithError(err)
 			wrote <- err
 		}()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,17 @@ import (
 	"github.com/rootless-pod/pod/pkg/filecopy"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 )
+
+// Files moves and packs what is in places that are open. It is transfer.Files, which
+// stands on libraries that most commands do not need.
+type Files interface {
+	// Copy copies between two open places, which stay open.
+	Copy(opts filecopy.Options, from, to *filecopy.Place) error
+	// Archive writes a whole root file system; owners are those of the place's container.
+	Archive(root string, place *filecopy.Place, w io.Writer) error
+	// Unpack unpacks an archive into a directory; what the archive does not have stays.
+	Unpack(root string, r io.Reader) error
+}
 
 // Copy copies files and directories between containers and the host.
 func (e *Engine) Copy(ctx context.Context, opts filecopy.Options) (err error) {
@@ -29,7 +41,7 @@ func (e *Engine) Copy(ctx context.Context, opts filecopy.Options) (err error) {
 			err = errors.Join(err, to.Close())
 		}
 	}()
-	return step.Do(ctx, "copy", func() error { return filecopy.Copy(opts, from, to) })
+	return step.Do(ctx, "copy", func() error { return e.Files.Copy(opts, from, to) })
 }
 
 // openPlaces opens both sides of a copy; an empty name is the host. Two

@@ -40,6 +40,8 @@ type Options struct {
 	// false if the store has to do it.
 	DeleteStorage func(ctx context.Context, id string) (bool, error)
 	Events        events.Log
+	// Files moves and packs files; nil in a program that does neither.
+	Files Files
 	// Self is the argument vector of this program with its global flags; the
 	// clean-up that conmon starts is made of it.
 	Self []string

@@ -8,7 +8,6 @@ import (
 
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/events"
-	"github.com/rootless-pod/pod/pkg/filecopy"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 )
 
@@ -25,7 +24,7 @@ func (e *Engine) Export(ctx context.Context, nameOrID string, w io.Writer) error
 			return err
 		}
 		place.Running = isUp(e.status(c))
-		return step.Do(ctx, "export", func() error { return filecopy.Archive(root, place, w) })
+		return step.Do(ctx, "export", func() error { return e.Files.Archive(root, place, w) })
 	})
 	if err != nil {
 		return fmt.Errorf("export container %s: %w", c.Name, err)

@@ -16,7 +16,6 @@ import (
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/checkpoint"
 	"github.com/rootless-pod/pod/pkg/events"
-	"github.com/rootless-pod/pod/pkg/filecopy"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/ociruntime"
 	"github.com/rootless-pod/pod/pkg/specgen"
@@ -300,7 +299,7 @@ func (e *Engine) fillVolumes(c *state.Container, work string) error {
 		if err != nil {
 			return fmt.Errorf("unpack volume %s: %w", m.Source, err)
 		}
-		err = errors.Join(filecopy.Unpack(e.volumeDir(m.Source), f), f.Close())
+		err = errors.Join(e.Files.Unpack(e.volumeDir(m.Source), f), f.Close())
 		if err != nil {
 			return fmt.Errorf("unpack volume %s: %w", m.Source, err)
 		}

@@ -17,7 +17,7 @@ import (
 // root it is: a container that swaps a directory for a link meanwhile leads it nowhere.
 func (e *Engine) ExportVolume(ctx context.Context, name string, w io.Writer) error {
 	return e.withVolume(ctx, name, func(v *state.Volume) error {
-		err := step.Do(ctx, "volume.export", func() error { return filecopy.Archive(v.Mountpoint, &filecopy.Place{Running: true}, w) })
+		err := step.Do(ctx, "volume.export", func() error { return e.Files.Archive(v.Mountpoint, &filecopy.Place{Running: true}, w) })
 		if err != nil {
 			return fmt.Errorf("export volume %s: %w", v.Name, err)
 		}
@@ -35,7 +35,7 @@ func (e *Engine) ImportVolume(ctx context.Context, name string, r io.Reader) err
 	}
 	defer plain.Close()
 	return e.withVolume(ctx, name, func(v *state.Volume) error {
-		err := step.Do(ctx, "volume.import", func() error { return filecopy.Unpack(v.Mountpoint, plain) })
+		err := step.Do(ctx, "volume.import", func() error { return e.Files.Unpack(v.Mountpoint, plain) })
 		if err != nil {
 			return err
 		}

@@ -1,8 +1,7 @@
-// Package filecopy copies files and directories between the host and the roots
-// of containers. All paths of a container are resolved below its root, which is
-// held open: a link in it leads nowhere else, whatever happens to the tree
-// meanwhile. Who opens the roots, and locks their containers, is the caller.
-package filecopy
+// Package transfer moves the content of files between places that package filecopy
+// has opened, and packs and unpacks it. It is apart from filecopy because it stands
+// on buildah's copier, which costs each program that links it some of its start.
+package transfer
 
 import (
 	"archive/tar"
@@ -15,52 +14,17 @@ import (
 
 	"go.podman.io/image/v5/pkg/compression"
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-pod/pod/pkg/filecopy"
 )
 
-// Path is one side of a copy: a file on the host or in a container.
-type Path struct {
-	// Container is a name or an id; empty means the host.
-	Container string
-	// Path as the user typed it: a slash at its end, or /., has meaning. On the
-	// host "-" is a tar archive on a stream.
-	Path string
-}
-
-// String is the path as the user typed it.
-func (p Path) String() string {
-	if p.Container == "" {
-		return p.Path
-	}
-	return p.Container + ":" + p.Path
-}
-
-// Options say what is copied where.
-type Options struct {
-	From, To Path
-	// Archive gives what is copied into a container to the container's user;
-	// otherwise owners are kept.
-	Archive bool
-	// Overwrite lets files replace directories and the other way round.
-	Overwrite bool
-	// In and Out are the streams of "-".
-	In  io.Reader
-	Out io.Writer
-}
-
-// Check says what is wrong with the two paths before anything is opened.
-func (o *Options) Check() error {
-	if o.From.Container == "" && o.To.Container == "" {
-		return fmt.Errorf("invalid arguments %q, %q: you must use (at least) one container: name it as CONTAINER:PATH", o.From, o.To)
-	}
-	if o.From.Path == "" || o.To.Path == "" {
-		return fmt.Errorf("invalid arguments %q, %q: you must specify paths", o.From, o.To)
-	}
-	return nil
-}
+// Files copies and packs. It has no state: a value is what an engine is given that
+// must not itself depend on the libraries of this package.
+type Files struct{}
 
 // Copy copies between two open places, which stay open.
-func Copy(opts Options, from, to *Place) error {
-	return (&job{Options: opts, from: from, to: to}).run()
+func (Files) Copy(opts filecopy.Options, from, to *filecopy.Place) error {
+	return (&job{Options: opts, from: side{from}, to: side{to}}).run()
 }
 
 func (j *job) run() error {
@@ -87,17 +51,17 @@ func (j *job) run() error {
 
 // job is one copy whose two sides are open.
 type job struct {
-	Options
-	from, to *Place
+	filecopy.Options
+	from, to side
 	// owner gets what is made, in ids of pod's own namespace; nil keeps owners.
-	owner *IDs
+	owner *ids
 }
 
 // setOwner decides whose the copies are. On the host they are the user's.
 func (j *job) setOwner() error {
 	switch {
 	case j.to.isHost():
-		j.owner = &IDs{os.Geteuid(), os.Getegid()}
+		j.owner = &ids{os.Geteuid(), os.Getegid()}
 	case j.Archive:
 		owner, err := j.to.owner()
 		if err != nil {

@@ -1,4 +1,4 @@
-package filecopy
+package transfer
 
 import (
 	"crypto/rand"
@@ -15,6 +15,8 @@ import (
 	"go.podman.io/image/v5/types"
 	"go.podman.io/storage/pkg/idtools"
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-pod/pod/pkg/filecopy"
 )
 
 // maxSpecial bounds what is read of a file that says it is empty.
@@ -88,16 +90,16 @@ func toIDMap(maps []rspec.LinuxIDMapping) []idtools.IDMap {
 }
 
 // newOwner is who gets a copy of src.
-func (j *job) newOwner(src *source) (IDs, error) {
+func (j *job) newOwner(src *source) (ids, error) {
 	if j.owner != nil {
 		return *j.owner, nil
 	}
-	uid, err := Outer(j.to.Maps.UID, uint32(inner(j.from.Maps.UID, src.st.Uid))) //nolint:gosec // was one
+	uid, err := filecopy.Outer(j.to.Maps.UID, uint32(inner(j.from.Maps.UID, src.st.Uid))) //nolint:gosec // was one
 	if err != nil {
-		return IDs{}, err
+		return ids{}, err
 	}
-	gid, err := Outer(j.to.Maps.GID, uint32(inner(j.from.Maps.GID, src.st.Gid))) //nolint:gosec // was one
-	return IDs{int(uid), int(gid)}, err
+	gid, err := filecopy.Outer(j.to.Maps.GID, uint32(inner(j.from.Maps.GID, src.st.Gid))) //nolint:gosec // was one
+	return ids{int(uid), int(gid)}, err
 }
 
 // newMode is the mode of a copy. On the host nothing that came out of a
@@ -172,7 +174,7 @@ func (j *job) writeFile(in *os.File, src *source, dst *target) error {
 }
 
 // fill gives a new file content, attributes, owner, mode and times of src.
-func (j *job) fill(out, in *os.File, src *source, owner IDs) error {
+func (j *job) fill(out, in *os.File, src *source, owner ids) error {
 	var content io.Reader = in
 	if src.st.Size > 0 { // a file that grows for ever must not be followed
 		content = io.LimitReader(in, src.st.Size)
@@ -243,7 +245,7 @@ func (t *target) pour(fd int, err error, in io.Reader) error {
 
 // Archive writes a whole root file system as an archive, in a child whose root
 // it is; owners are those of the container of place.
-func Archive(root string, place *Place, w io.Writer) error {
+func (Files) Archive(root string, place *filecopy.Place, w io.Writer) error {
 	opts := copier.GetOptions{
 		NoDerefSymlinks: true, IgnoreUnreadable: os.Geteuid() == 0 && place.Running,
 		UIDMap: toIDMap(place.Maps.UID), GIDMap: toIDMap(place.Maps.GID),
@@ -251,8 +253,8 @@ func Archive(root string, place *Place, w io.Writer) error {
 	return plainError("read the file system", copier.Get(root, root, opts, []string{"."}, w))
 }
 
-// Unpack unpacks an archive that Archive wrote into an empty directory, in a child
-// whose root that is.
-func Unpack(root string, r io.Reader) error {
+// Unpack unpacks an archive into a directory, in a child whose root that is. What the
+// archive does not have stays.
+func (Files) Unpack(root string, r io.Reader) error {
 	return plainError("write into the directory", copier.Put(root, root, copier.PutOptions{IgnoreDevices: true, IgnoreXattrErrors: true}, r))
 }

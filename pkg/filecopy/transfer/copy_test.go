@@ -1,4 +1,4 @@
-package filecopy
+package transfer
 
 import (
 	"archive/tar"
@@ -13,6 +13,8 @@ import (
 
 	"go.podman.io/storage/pkg/reexec"
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-pod/pod/pkg/filecopy"
 )
 
 // The copier runs this program again, in a chroot.
@@ -45,30 +47,30 @@ func newCopyWorld(t *testing.T) *copyWorld {
 	return w
 }
 
-func (w *copyWorld) container(t *testing.T) *Place {
+func (w *copyWorld) container(t *testing.T) *filecopy.Place {
 	t.Helper()
-	f, err := OpenDir(w.root)
+	f, err := filecopy.OpenDir(w.root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.Close() })
-	return &Place{Name: "box", Root: f, Cwd: "/srv", User: func(string) (uid, gid uint32, err error) { return 0, 0, nil }}
+	return &filecopy.Place{Name: "box", Root: f, Cwd: "/srv", User: func(string) (uid, gid uint32, err error) { return 0, 0, nil }}
 }
 
 // in copies host → container, out the other way.
 func (w *copyWorld) in(t *testing.T, from, to string, change ...func(*job)) error {
 	t.Helper()
-	return w.copy(t, &Place{}, w.container(t), w.host+"/"+from, to, change)
+	return w.copy(t, &filecopy.Place{}, w.container(t), w.host+"/"+from, to, change)
 }
 
 func (w *copyWorld) out(t *testing.T, from, to string, change ...func(*job)) error {
 	t.Helper()
-	return w.copy(t, w.container(t), &Place{}, from, w.host+"/"+to, change)
+	return w.copy(t, w.container(t), &filecopy.Place{}, from, w.host+"/"+to, change)
 }
 
-func (w *copyWorld) copy(t *testing.T, from, to *Place, src, dst string, change []func(*job)) error {
+func (w *copyWorld) copy(t *testing.T, from, to *filecopy.Place, src, dst string, change []func(*job)) error {
 	t.Helper()
-	j := &job{Options: Options{From: Path{Path: src}, To: Path{Path: dst}, Archive: true}, from: from, to: to}
+	j := &job{Options: filecopy.Options{From: filecopy.Path{Path: src}, To: filecopy.Path{Path: dst}, Archive: true}, from: side{from}, to: side{to}}
 	for _, c := range change {
 		c(j)
 	}
@@ -208,10 +210,10 @@ func TestCopyOwnersAndModes(t *testing.T) {
 	}
 	box := w.container(t)
 	box.User = func(string) (uid, gid uint32, err error) { return 1000, 1001, nil }
-	if err := w.copy(t, &Place{}, box, w.host+"/f", "/tmp/given", nil); err != nil {
+	if err := w.copy(t, &filecopy.Place{}, box, w.host+"/f", "/tmp/given", nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.copy(t, &Place{}, box, w.host+"/f", "/tmp/kept", []func(*job){func(j *job) { j.Archive = false }}); err != nil {
+	if err := w.copy(t, &filecopy.Place{}, box, w.host+"/f", "/tmp/kept", []func(*job){func(j *job) { j.Archive = false }}); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.out(t, "/tmp/given", "back"); err != nil {
@@ -244,7 +246,7 @@ func TestCopyArchives(t *testing.T) {
 	var b bytes.Buffer
 	box := w.container(t)
 	stream := func(j *job) { j.Out, j.In = &b, &b }
-	if err := w.copy(t, box, &Place{}, "/tmp/d", "-", []func(*job){stream}); err != nil {
+	if err := w.copy(t, box, &filecopy.Place{}, "/tmp/d", "-", []func(*job){stream}); err != nil {
 		t.Fatal(err)
 	}
 	var names []string
@@ -261,7 +263,7 @@ func TestCopyArchives(t *testing.T) {
 	if got := strings.Join(names, " "); got != "d/ d/f" {
 		t.Errorf("archive of %s", got)
 	}
-	if err := w.copy(t, &Place{}, box, "-", "/srv", []func(*job){stream}); err != nil {
+	if err := w.copy(t, &filecopy.Place{}, box, "-", "/srv", []func(*job){stream}); err != nil {
 		t.Fatal(err)
 	}
 	if got := tree(t, w.root+"/srv"); got != "d/ d/f=1" {
@@ -325,7 +327,7 @@ func TestCopyHostileArchive(t *testing.T) {
 		}
 	}
 	a.Close()
-	_ = w.copy(t, &Place{}, w.container(t), "-", "/srv", []func(*job){func(j *job) { j.In = &b }})
+	_ = w.copy(t, &filecopy.Place{}, w.container(t), "-", "/srv", []func(*job){func(j *job) { j.In = &b }})
 	if got := tree(t, w.secret); got != "key=secret" {
 		t.Fatalf("an archive wrote outside of the root: %s", got)
 	}
@@ -404,7 +406,7 @@ func TestOpenView(t *testing.T) {
 	w := newCopyWorld(t)
 	write(t, w.host+"/vol/f", "volume")
 	link(t, w.secret, w.root+"/hostile")
-	f, leave, err := OpenView(w.root, []Bind{
+	f, leave, err := filecopy.OpenView(w.root, []filecopy.Bind{
 		{Source: w.host + "/vol", Destination: "/data"},
 		{Source: w.host + "/vol", Destination: "/ro", ReadOnly: true},
 		{Source: w.host + "/vol", Destination: "/hostile/deep"},
@@ -414,25 +416,25 @@ func TestOpenView(t *testing.T) {
 			t.Skip("no mount namespaces here")
 		}
 		// The mount point behind the link to nowhere may be refused.
-		if f, leave, err = OpenView(w.root, []Bind{{Source: w.host + "/vol", Destination: "/data"}, {Source: w.host + "/vol", Destination: "/ro", ReadOnly: true}}); err != nil {
+		if f, leave, err = filecopy.OpenView(w.root, []filecopy.Bind{{Source: w.host + "/vol", Destination: "/data"}, {Source: w.host + "/vol", Destination: "/ro", ReadOnly: true}}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	defer func() { f.Close(); _ = leave() }()
-	box := &Place{Name: "box", Root: f, Cwd: "/", User: func(string) (uid, gid uint32, err error) { return 0, 0, nil }}
-	if err := w.copy(t, box, &Place{}, "/data/f", w.host+"/got", nil); err != nil {
+	box := &filecopy.Place{Name: "box", Root: f, Cwd: "/", User: func(string) (uid, gid uint32, err error) { return 0, 0, nil }}
+	if err := w.copy(t, box, &filecopy.Place{}, "/data/f", w.host+"/got", nil); err != nil {
 		t.Fatal(err)
 	}
 	if data, _ := os.ReadFile(w.host + "/got"); string(data) != "volume" {
 		t.Errorf("read %q from the volume", data)
 	}
-	if err := w.copy(t, &Place{}, box, w.host+"/got", "/data/new", nil); err != nil {
+	if err := w.copy(t, &filecopy.Place{}, box, w.host+"/got", "/data/new", nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(w.host + "/vol/new"); err != nil {
 		t.Error("the file did not reach the volume")
 	}
-	if err := w.copy(t, &Place{}, box, w.host+"/got", "/ro/new2", nil); !errors.Is(err, unix.EROFS) {
+	if err := w.copy(t, &filecopy.Place{}, box, w.host+"/got", "/ro/new2", nil); !errors.Is(err, unix.EROFS) {
 		t.Errorf("writing into a read-only volume: %v", err)
 	}
 	if entries, _ := os.ReadDir(w.root + "/data"); len(entries) != 0 {
@@ -440,57 +442,6 @@ func TestOpenView(t *testing.T) {
 	}
 	if got := tree(t, w.secret); got != "key=secret" {
 		t.Errorf("a mount point was made outside of the root: %s", got)
-	}
-}
-
-// TestMountPointBehindLinks: a file is mounted where a link to nothing leads, in the root.
-func TestMountPointBehindLinks(t *testing.T) {
-	for name, c := range map[string]struct {
-		links map[string]string
-		path  string
-		want  string // in the root; "" for none
-	}{
-		"none":       {nil, "/dev/f", "dev/f"},
-		"relative":   {map[string]string{"dev/ptmx": "pts/ptmx"}, "/dev/ptmx", "dev/pts/ptmx"},
-		"absolute":   {map[string]string{"f": "/etc/new"}, "/f", "etc/new"},
-		"two":        {map[string]string{"a": "b", "b": "c"}, "/a", "c"},
-		"out of it":  {map[string]string{"a": "../../../x"}, "/a", "x"},
-		"round":      {map[string]string{"a": "b", "b": "a"}, "/a", ""},
-		"directory":  {map[string]string{"d": "/real", "real/f": "../g"}, "/d/f", "g"},
-		"round long": {map[string]string{"a": "a"}, "/a", ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			for at, to := range c.links {
-				if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, at)), 0o755); err != nil {
-					t.Fatal(err)
-				}
-				link(t, to, filepath.Join(dir, at))
-			}
-			root, err := OpenDir(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer root.Close()
-			at, err := mountPoint(root, c.path, false)
-			if c.want == "" {
-				if !errors.Is(err, unix.ELOOP) {
-					t.Fatalf("%v, want ELOOP", err)
-				}
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer at.Close()
-			made, err := os.Stat(filepath.Join(dir, c.want))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got, err := at.Stat(); err != nil || !os.SameFile(got, made) {
-				t.Errorf("the handle is not of %s: %v", c.want, err)
-			}
-		})
 	}
 }
 
