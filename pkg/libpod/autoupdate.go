@@ -16,11 +16,14 @@ func (e *Engine) wantedUpdate(spec *specgen.Container) (*state.AutoUpdate, error
 	if !ok {
 		return nil, nil //nolint:nilnil // nothing is wanted
 	}
-	if err := policy.CheckReference(value, spec.Image); err != nil {
-		return nil, err
+	kind, err := policy.Parse(value)
+	if kind == policy.Registry {
+		if err := e.CheckUpdates(spec.Image); err != nil {
+			return nil, err
+		}
 	}
 	out := &state.AutoUpdate{Policy: value, Authfile: spec.Labels[policy.AuthfileLabel]}
-	if kind, err := policy.Parse(value); err != nil || kind == policy.Disabled || e.Unit != "" {
+	if err != nil || kind == policy.Disabled || e.Unit != "" {
 		return out, nil //nolint:nilerr // the update says what is wrong with it, as in the field
 	}
 	asked, err := deepCopy(spec)

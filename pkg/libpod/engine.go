@@ -42,6 +42,9 @@ type Options struct {
 	Events        events.Log
 	// Files moves and packs files; nil in a program that does neither.
 	Files Files
+	// CheckUpdates refuses an image of which no registry can be asked for a newer one.
+	// It is asked for containers that want that, before anything of them is made.
+	CheckUpdates func(image string) error
 	// Self is the argument vector of this program with its global flags; the
 	// clean-up that conmon starts is made of it.
 	Self []string

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/rootless-pod/pod/pkg/autoupdate/policy"
+	"github.com/rootless-pod/pod/pkg/autoupdate/reference"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/specgen"
 )
@@ -25,7 +26,7 @@ func TestWantedUpdate(t *testing.T) {
 		"of a unit again": {value: "image", image: "app", unit: "u.service", refused: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := &Engine{Options: Options{Unit: tt.unit}}
+			e := &Engine{Options: Options{Unit: tt.unit, CheckUpdates: reference.Check}}
 			spec := &specgen.Container{Image: tt.image, Labels: map[string]string{policy.AuthfileLabel: "/f"}}
 			if tt.value != "" {
 				spec.Labels[policy.Label] = tt.value

@@ -1,15 +1,9 @@
 // Package policy knows the words in which a user asks for updates of a
-// container: the labels, their values, and which names of images a registry can
-// be asked for. What is done about it is package autoupdate's matter.
+// container: the labels and their values. Which images a registry can be asked for
+// is package reference's matter, what is done about it package autoupdate's.
 package policy
 
-import (
-	"fmt"
-
-	"go.podman.io/image/v5/docker"
-	"go.podman.io/image/v5/pkg/shortnames"
-	"go.podman.io/image/v5/transports/alltransports"
-)
+import "fmt"
 
 // The labels of a container. They count if the user has set them; those of an
 // image are for show.
@@ -42,26 +36,6 @@ func Parse(value string) (Kind, error) {
 		return Local, nil
 	}
 	return "", fmt.Errorf("invalid auto-update policy %q: valid policies are [%q %q %q %q]", value, Disabled, "image", Local, Registry)
-}
-
-// CheckReference refuses, for the value of Label, an image of which no registry
-// can be asked for a newer one: where a short name leads to may change, and an
-// archive is in no registry.
-func CheckReference(value, image string) error {
-	if kind, err := Parse(value); err != nil || kind != Registry {
-		return nil //nolint:nilerr // the update says what is wrong with it, as in the field
-	}
-	ref, err := alltransports.ParseImageName(image)
-	if err == nil {
-		if name := ref.Transport().Name(); name != docker.Transport.Name() {
-			return fmt.Errorf("auto updates require the docker image transport but image is of transport %q", name)
-		}
-		return nil
-	}
-	if shortnames.IsShortName(image) {
-		return fmt.Errorf("short name: auto updates require fully-qualified image reference: %q", image)
-	}
-	return nil
 }
 
 // OwnLabels takes the labels that decide on updates from those that a container

@@ -23,28 +23,6 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestCheckReference(t *testing.T) {
-	for _, tt := range []struct{ value, image, problem string }{
-		{"registry", "quay.io/a/b:1", ""},
-		{"registry", "docker://quay.io/a/b", ""},
-		{"registry", "localhost:5000/a", ""},
-		{"registry", "quay.io/a/b@sha256:" + strings.Repeat("a", 64), ""},
-		{"image", "alpine", "short name: auto updates require fully-qualified image reference: \"alpine\""},
-		{"registry", "library/alpine:3", "short name"},
-		{"registry", strings.Repeat("a", 64), "short name"},
-		{"registry", "oci-archive:/tmp/a.tar", "image is of transport \"oci-archive\""},
-		{"registry", "containers-storage:[overlay@/a+/b]quay.io/a", "image is of transport \"containers-storage\""},
-		{"local", "alpine", ""},
-		{"disabled", "alpine", ""},
-		{"nonsense", "alpine", ""},
-	} {
-		err := CheckReference(tt.value, tt.image)
-		if (err == nil) != (tt.problem == "") || err != nil && !strings.Contains(err.Error(), tt.problem) {
-			t.Errorf("%s of %s: %v, want %q", tt.value, tt.image, err, tt.problem)
-		}
-	}
-}
-
 func TestOwnLabels(t *testing.T) {
 	all := map[string]string{Label: "local", AuthfileLabel: "/f", UnitName: "dbus.service", "app": "x"}
 	for _, tt := range []struct {

@@ -27,6 +27,7 @@ import (
 	"github.com/rootless-pod/pod/internal/plainconf"
 	"github.com/rootless-pod/pod/internal/reserve"
 	"github.com/rootless-pod/pod/pkg/autoupdate/policy"
+	"github.com/rootless-pod/pod/pkg/autoupdate/reference"
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/filecopy/transfer"
 	"github.com/rootless-pod/pod/pkg/image"
@@ -298,7 +299,7 @@ func (a *App) Engine(ctx context.Context) (*libpod.Engine, error) {
 				return storage.DeleteUnopened(ctx, a.StorageOptions(), id)
 			},
 			Images: func() (*image.Store, error) { return a.Images(ctx) },
-			Files:  transfer.Files{},
+			Files:  transfer.Files{}, CheckUpdates: reference.Check,
 			Events: log, Self: self, Warn: func(s string) { a.Warn("%s", s) }, Tell: a.Tell,
 			Stdio:   [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
 			Runtime: a.Global.Runtime, RuntimeFlags: a.Global.RuntimeFlags, Conmon: a.Global.Conmon,
