@@ -7,7 +7,7 @@ import (
 
 	"go.podman.io/storage/pkg/archive"
 
-	"github.com/rootless-pod/pod/pkg/image"
+	"github.com/rootless-pod/pod/pkg/image/basic"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/storage"
 )
@@ -87,7 +87,7 @@ func (e *Engine) layerOf(ctx context.Context, name string, scope DiffScope) (lay
 		return "", nil, openErr
 	}
 	layer, imageErr := images.TopLayer(ctx, name)
-	if errors.Is(imageErr, image.ErrNoImage) && scope.Containers {
+	if errors.Is(imageErr, basic.ErrNoImage) && scope.Containers {
 		return "", nil, fmt.Errorf("%s: no such container or image: `pod ps --all` and `pod images` list them", name)
 	}
 	return layer, nil, imageErr

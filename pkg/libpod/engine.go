@@ -19,13 +19,24 @@ import (
 	"go.podman.io/common/pkg/config"
 
 	"github.com/rootless-pod/pod/pkg/events"
-	"github.com/rootless-pod/pod/pkg/image"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/network/bridge"
 	"github.com/rootless-pod/pod/pkg/ociruntime"
 	"github.com/rootless-pod/pod/pkg/rootless"
+	"github.com/rootless-pod/pod/pkg/specgen"
 	"github.com/rootless-pod/pod/pkg/storage"
 )
+
+// Images are the images that containers are made of, as far as an Engine needs them.
+type Images interface {
+	// Resolve finds a local image and reads its configuration.
+	Resolve(ctx context.Context, name string) (specgen.ImageConfig, error)
+	// TopLayer is the layer of the store that a local image consists of.
+	TopLayer(ctx context.Context, name string) (string, error)
+	// RemoveUnused removes an image by its name, or by its id if it has none; one that
+	// somebody uses, or that is gone, stays as it is.
+	RemoveUnused(ctx context.Context, id, name string) error
+}
 
 // Options are what an Engine stands on.
 type Options struct {
@@ -35,7 +46,7 @@ type Options struct {
 	GraphRoot, RunRoot string
 	// Storage and Images open their stores on first use.
 	Storage func() (*storage.Store, error)
-	Images  func() (*image.Store, error)
+	Images  func() (Images, error)
 	// DeleteStorage removes a container's root file system without opening the store;
 	// false if the store has to do it.
 	DeleteStorage func(ctx context.Context, id string) (bool, error)

@@ -49,6 +49,7 @@ func Main(p Program, entry rootless.Entry, args []string, start time.Time) int {
 	}
 	CalmCollector()
 	a := cli.New(entry, args, start)
+	a.Parts = p.Parts
 	root := newRoot(a, p.Nouns)
 	a.Tree = p.Tree
 	root.SetArgs(args[1:])

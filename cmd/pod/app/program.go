@@ -23,6 +23,8 @@ type Program struct {
 	// HostView says whether a command is one that runs outside the user's namespaces,
 	// with all below it. Nil: none is.
 	HostView func(*cobra.Command) bool
+	// Parts are what the commands find in cli.App.
+	Parts cli.Parts
 }
 
 // Tree is the tree of those commands that a command line names, the program's name

@@ -4,6 +4,8 @@ package artifact
 import (
 	"context"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/library"
+
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -27,7 +29,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 
 // open opens the artifacts of the user.
 func open(ctx context.Context, a *cli.App) (*artifact.Store, error) {
-	images, err := a.Images(ctx)
+	images, err := library.Images(ctx, a)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/library"
+
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -94,7 +96,7 @@ func updater(ctx context.Context, a *cli.App) (*autoupdate.Updater, error) {
 		Warn:    func(line string) { a.Warn("%s", line) },
 	}
 	var err error
-	if u.Images, err = a.Images(ctx); err != nil {
+	if u.Images, err = library.Images(ctx, a); err != nil {
 		return nil, err
 	}
 	if u.Engine, err = a.Engine(ctx); err != nil {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/library"
+
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -80,7 +82,7 @@ func run(ctx context.Context, a *cli.App, cmd *cobra.Command, f *flags, args []s
 		opts.NoCache = true // what another build has made proves nothing
 	}
 	a.Garbage = 32 << 20 // each file that is copied leaves a buffer
-	images, err := a.Images(ctx)
+	images, err := library.Images(ctx, a)
 	if err != nil {
 		return err
 	}

@@ -27,10 +27,7 @@ import (
 	"github.com/rootless-pod/pod/internal/plainconf"
 	"github.com/rootless-pod/pod/internal/reserve"
 	"github.com/rootless-pod/pod/pkg/autoupdate/policy"
-	"github.com/rootless-pod/pod/pkg/autoupdate/reference"
 	"github.com/rootless-pod/pod/pkg/events"
-	"github.com/rootless-pod/pod/pkg/filecopy/transfer"
-	"github.com/rootless-pod/pod/pkg/image"
 	"github.com/rootless-pod/pod/pkg/libpod"
 	"github.com/rootless-pod/pod/pkg/rootless"
 	"github.com/rootless-pod/pod/pkg/settings"
@@ -60,6 +57,9 @@ type App struct {
 	// nothing of this one's.
 	Tree func(args []string) *cobra.Command
 
+	// Parts are what the program has that needs the image library.
+	Parts Parts
+
 	wanted  []string // commands that the command line names
 	lent    atomic.Bool
 	entry   rootless.Entry
@@ -67,7 +67,7 @@ type App struct {
 
 	config  lazy[*config.Config]
 	storage lazy[*storage.Store]
-	images  lazy[*image.Store]
+	images  lazy[Images]
 	events  lazy[events.Log]
 	engine  lazy[*libpod.Engine]
 
@@ -207,25 +207,10 @@ func (a *App) StorageOptions() storage.Options {
 	}
 }
 
-// Images is the store of images. What writes images makes them durable.
-func (a *App) Images(ctx context.Context) (*image.Store, error) {
-	return a.images.get(func() (*image.Store, func() error, error) {
-		store, err := a.Storage(ctx)
-		if err != nil {
-			return nil, nil, err
-		}
-		images, err := image.New(store, image.Options{RegistriesConf: a.Global.RegistriesConf, Log: a.Log, Bulk: a.smallHeap})
-		if err != nil {
-			return nil, nil, err
-		}
-		return images, images.Close, nil
-	})
-}
-
-// smallHeap undoes what a short command gets (calmCollector), as soon as garbage is
+// SmallHeap undoes what a short command gets (calmCollector), as soon as garbage is
 // collected: with blobs the heap would grow to several times of what is alive in it.
 // What works on many files (Garbage) may have more.
-func (a *App) smallHeap() {
+func (a *App) SmallHeap() {
 	switch {
 	case a.Garbage > 0:
 		heapfloor.Set(a.Garbage)
@@ -298,8 +283,8 @@ func (a *App) Engine(ctx context.Context) (*libpod.Engine, error) {
 			DeleteStorage: func(ctx context.Context, id string) (bool, error) {
 				return storage.DeleteUnopened(ctx, a.StorageOptions(), id)
 			},
-			Images: func() (*image.Store, error) { return a.Images(ctx) },
-			Files:  transfer.Files{}, CheckUpdates: reference.Check,
+			Images: func() (libpod.Images, error) { return a.Images(ctx) },
+			Files:  a.Parts.Files, CheckUpdates: func(image string) error { return a.Parts.CheckUpdates(a, image) },
 			Events: log, Self: self, Warn: func(s string) { a.Warn("%s", s) }, Tell: a.Tell,
 			Stdio:   [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
 			Runtime: a.Global.Runtime, RuntimeFlags: a.Global.RuntimeFlags, Conmon: a.Global.Conmon,

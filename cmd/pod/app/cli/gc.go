@@ -2,11 +2,7 @@ package cli
 
 import (
 	"context"
-	"fmt"
 
-	"github.com/rootless-pod/pod/pkg/events"
-	"github.com/rootless-pod/pod/pkg/gc"
-	"github.com/rootless-pod/pod/pkg/libpod"
 	"github.com/rootless-pod/pod/pkg/settings"
 )
 
@@ -38,22 +34,5 @@ func (a *App) ApplyGC(ctx context.Context) error {
 	if err != nil || !s.GC.Active() {
 		return err
 	}
-	return a.collect(ctx, s.GC)
-}
-
-func (a *App) collect(ctx context.Context, policy settings.GC) error {
-	images, err := a.Images(ctx)
-	if err != nil {
-		return err
-	}
-	return gc.After(ctx, gc.Options{
-		Policy: policy, Images: images,
-		Engine: func() (*libpod.Engine, error) { return a.Engine(ctx) },
-		Removed: func(id string) {
-			if log, err := a.Events(); err == nil {
-				_ = log.Write(events.Event{Type: events.Image, Status: events.Remove, ID: id, Name: id})
-			}
-		},
-		Say: func(line string) { fmt.Fprintln(a.LogErr, line) },
-	})
+	return a.Parts.Collect(ctx, a, s.GC)
 }

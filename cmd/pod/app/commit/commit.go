@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/cmd/pod/app/library"
 	"github.com/rootless-pod/pod/pkg/commit"
 	"github.com/rootless-pod/pod/pkg/image"
 	"github.com/rootless-pod/pod/pkg/libpod"
@@ -76,7 +77,7 @@ func runCommit(ctx context.Context, a *cli.App, opts *options, args []string) er
 	if err != nil {
 		return err
 	}
-	maker := commit.New(func() (*image.Store, error) { return a.Images(ctx) }, opts.Options)
+	maker := commit.New(func() (*image.Store, error) { return library.Images(ctx, a) }, opts.Options)
 	id, err := e.Commit(ctx, args[0], opts.CommitOptions, maker)
 	if err != nil {
 		return err

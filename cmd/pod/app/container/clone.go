@@ -9,7 +9,7 @@ import (
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
-	"github.com/rootless-pod/pod/pkg/image"
+	"github.com/rootless-pod/pod/pkg/image/basic"
 	"github.com/rootless-pod/pod/pkg/libpod"
 	"github.com/rootless-pod/pod/pkg/specgen"
 )
@@ -81,7 +81,7 @@ func runClone(ctx context.Context, a *cli.App, opts *cloneOptions, args []string
 			img, err = images.Resolve(ctx, original.ImageID)
 			img.Name = original.ImageName
 		} else {
-			img, err = images.Ensure(ctx, opts.Image, image.PullOptions{Progress: a.Err})
+			img, err = images.Ensure(ctx, opts.Image, basic.PullOptions{Progress: a.Err})
 		}
 		if err != nil {
 			return err

@@ -11,7 +11,7 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
 	"github.com/rootless-pod/pod/cmd/pod/app/view"
-	"github.com/rootless-pod/pod/pkg/image"
+	"github.com/rootless-pod/pod/pkg/image/basic"
 	"github.com/rootless-pod/pod/pkg/libpod"
 	"github.com/rootless-pod/pod/pkg/ociruntime/attach"
 	"github.com/rootless-pod/pod/pkg/specgen"
@@ -115,13 +115,13 @@ func runDebug(ctx context.Context, a *cli.App, opts *debugOptions, args []string
 }
 
 // debugTarget finds what is to be debugged: a container, else a local image.
-func debugTarget(ctx context.Context, e *libpod.Engine, images *image.Store, spec *specgen.Container, name string) error {
+func debugTarget(ctx context.Context, e *libpod.Engine, images cli.Images, spec *specgen.Container, name string) error {
 	found, err := e.Debug(ctx, name, spec)
 	if found || err != nil {
 		return err
 	}
 	img, err := images.Resolve(ctx, name)
-	if errors.Is(err, image.ErrNoImage) {
+	if errors.Is(err, basic.ErrNoImage) {
 		return fmt.Errorf("no container and no local image named %q: see `pod ps -a` and `pod images`", name)
 	}
 	if err != nil {
@@ -132,7 +132,7 @@ func debugTarget(ctx context.Context, e *libpod.Engine, images *image.Store, spe
 
 // debugTools returns the image of tools: the user's, or the embedded one, which is
 // put into the store when it is needed first.
-func debugTools(ctx context.Context, images *image.Store, opts *debugOptions) (specgen.ImageConfig, error) {
+func debugTools(ctx context.Context, images cli.Images, opts *debugOptions) (specgen.ImageConfig, error) {
 	name := opts.tools
 	if name == "" {
 		var err error
@@ -142,7 +142,7 @@ func debugTools(ctx context.Context, images *image.Store, opts *debugOptions) (s
 	}
 	opts.spec.Image = name
 	img, err := images.Resolve(ctx, name)
-	if errors.Is(err, image.ErrNoImage) {
+	if errors.Is(err, basic.ErrNoImage) {
 		return img, fmt.Errorf("--tools %s: no such local image: pull it first (pod pull %s)", name, name)
 	}
 	return img, err

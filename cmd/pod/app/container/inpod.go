@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
-	"github.com/rootless-pod/pod/pkg/image"
+	"github.com/rootless-pod/pod/pkg/image/basic"
 	"github.com/rootless-pod/pod/pkg/libpod"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/specgen"
@@ -22,7 +22,7 @@ func MakePod(ctx context.Context, a *cli.App, spec *specgen.Pod) (*state.Pod, er
 		if err != nil {
 			return nil, err
 		}
-		if img, err = images.Ensure(ctx, spec.InfraImage, image.PullOptions{Progress: a.Err}); err != nil {
+		if img, err = images.Ensure(ctx, spec.InfraImage, basic.PullOptions{Progress: a.Err}); err != nil {
 			return nil, err
 		}
 	}

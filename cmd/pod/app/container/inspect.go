@@ -9,13 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.podman.io/common/libnetwork/types"
-	"go.podman.io/image/v5/docker/reference"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/flag"
 	"github.com/rootless-pod/pod/cmd/pod/app/output"
-	"github.com/rootless-pod/pod/pkg/image"
-	"github.com/rootless-pod/pod/pkg/image/artifact"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 )
 
@@ -157,26 +154,7 @@ func (o *inspectOptions) one(ctx context.Context, a *cli.App, kind, name string)
 		var absent state.ErrNoPod
 		return object, errors.As(err, &absent), err
 	}
-	images, err := a.Images(ctx)
-	if err != nil {
-		return nil, false, err
-	}
-	if kind == "image" {
-		img, err := images.Inspect(ctx, name)
-		object, err = orNothing(img, err)
-		return object, noImage(err), err
-	}
-	found, err := artifact.New(images, a.Log).Find(ctx, name)
-	if err != nil {
-		return nil, errors.Is(err, artifact.ErrUnknown) || noImage(err), err
-	}
-	return struct{ *artifact.Artifact }{found}, false, nil
-}
-
-// noImage says that no image can have the name, or none has it.
-func noImage(err error) bool {
-	return errors.Is(err, image.ErrNoImage) || errors.Is(err, reference.ErrReferenceInvalidFormat) ||
-		errors.Is(err, reference.ErrNameContainsUppercase)
+	return a.Parts.Inspect(ctx, a, kind, name)
 }
 
 // orNothing keeps a nil pointer from becoming an object.

@@ -17,7 +17,7 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app/view"
 	"github.com/rootless-pod/pod/internal/sdnotify"
 	"github.com/rootless-pod/pod/internal/step"
-	"github.com/rootless-pod/pod/pkg/image"
+	"github.com/rootless-pod/pod/pkg/image/basic"
 	"github.com/rootless-pod/pod/pkg/libpod"
 	"github.com/rootless-pod/pod/pkg/ociruntime/attach"
 	"github.com/rootless-pod/pod/pkg/specgen"
@@ -128,6 +128,11 @@ func describe(ctx context.Context, a *cli.App, spec *specgen.Container, create *
 	if err := spec.Validate(); err != nil {
 		return nil, img, err
 	}
+	if a.Parts.Begin != nil {
+		if err := a.Parts.Begin(a, spec); err != nil {
+			return nil, img, err
+		}
+	}
 	_, _ = a.Config() // alone, and the engine tells what is wrong with it
 	// The engine and the image store open side by side.
 	opened := make(chan error, 1)
@@ -171,10 +176,10 @@ func describe(ctx context.Context, a *cli.App, spec *specgen.Container, create *
 	return e, img, err
 }
 
-func pullOptions(a *cli.App, c *flag.CreateOptions) (image.PullOptions, error) {
-	p := image.PullOptions{
+func pullOptions(a *cli.App, c *flag.CreateOptions) (basic.PullOptions, error) {
+	p := basic.PullOptions{
 		Policy: c.Pull, Platform: c.Platform, Quiet: c.Quiet, DecryptionKeys: c.DecryptionKeys,
-		Access: image.Access{
+		Access: basic.Access{
 			Creds: c.Creds, Authfile: c.Authfile, CertDir: c.CertDir, TLSVerify: c.TLSVerify, Retry: c.Retry, SignaturePolicy: c.SignaturePolicy,
 		},
 	}

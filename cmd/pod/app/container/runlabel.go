@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
-	"github.com/rootless-pod/pod/pkg/image"
+	"github.com/rootless-pod/pod/pkg/image/basic"
 	"github.com/rootless-pod/pod/pkg/libpod"
 	"github.com/rootless-pod/pod/pkg/specgen"
 )
@@ -113,8 +113,8 @@ func (o *runlabelOptions) image(ctx context.Context, a *cli.App, fs *pflag.FlagS
 	if err != nil {
 		return specgen.ImageConfig{}, err
 	}
-	access := image.Access{Authfile: o.authfile, CertDir: o.certDir, Creds: o.creds, SignaturePolicy: o.policy}
-	pull := image.PullOptions{Access: access, Quiet: o.quiet, Policy: "missing"}
+	access := basic.Access{Authfile: o.authfile, CertDir: o.certDir, Creds: o.creds, SignaturePolicy: o.policy}
+	pull := basic.PullOptions{Access: access, Quiet: o.quiet, Policy: "missing"}
 	if fs.Changed("tls-verify") {
 		pull.TLSVerify = &o.tlsVerify
 	}

@@ -3,6 +3,8 @@ package image
 import (
 	"context"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/library"
+
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -22,7 +24,7 @@ func newExists(a *cli.App) *cobra.Command {
 }
 
 func runExists(ctx context.Context, a *cli.App, name string) error {
-	images, err := a.Images(ctx)
+	images, err := library.Images(ctx, a)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/library"
+
 	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
@@ -43,7 +45,7 @@ func newHistory(a *cli.App) *cobra.Command {
 }
 
 func runHistory(ctx context.Context, a *cli.App, opts *historyOptions, name string) error {
-	images, err := a.Images(ctx)
+	images, err := library.Images(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -132,7 +134,7 @@ func newTree(a *cli.App) *cobra.Command {
 }
 
 func runTree(ctx context.Context, a *cli.App, children bool, name string) error {
-	images, err := a.Images(ctx)
+	images, err := library.Images(ctx, a)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"go.podman.io/storage/pkg/reexec"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/cmd/pod/app/library"
 	"github.com/rootless-pod/pod/pkg/rootless"
 	"github.com/rootless-pod/pod/pkg/storage"
 )
@@ -69,6 +70,7 @@ func (m *machine) run(args ...string) (string, string, error) {
 	m.t.Helper()
 	var out, errOut bytes.Buffer
 	a := cli.New(rootless.Entry{}, append([]string{"pod"}, args...), time.Now())
+	a.Parts = library.Parts()
 	a.EnterAs(&rootless.Session{RunBase: m.path("run")})
 	a.Out, a.Err = &out, &errOut
 	if m.in != nil {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/library"
+
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -41,7 +43,7 @@ func runImport(ctx context.Context, a *cli.App, opts image.ImportOptions, args [
 		opts.Reference = args[1]
 	}
 	opts.Progress = a.Err
-	images, err := a.Images(ctx)
+	images, err := library.Images(ctx, a)
 	if err != nil {
 		return err
 	}

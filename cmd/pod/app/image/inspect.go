@@ -3,6 +3,8 @@ package image
 import (
 	"context"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/library"
+
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -27,7 +29,7 @@ func newInspect(a *cli.App) *cobra.Command {
 }
 
 func runInspect(ctx context.Context, a *cli.App, format string, names []string) error {
-	images, err := a.Images(ctx)
+	images, err := library.Images(ctx, a)
 	if err != nil {
 		return err
 	}

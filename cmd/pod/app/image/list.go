@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/library"
+
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -63,7 +65,7 @@ func runList(ctx context.Context, a *cli.App, opts *listOptions, args []string) 
 	if err != nil {
 		return err
 	}
-	images, err := a.Images(ctx)
+	images, err := library.Images(ctx, a)
 	if err != nil {
 		return err
 	}

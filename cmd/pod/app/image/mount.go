@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/library"
+
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -43,7 +45,7 @@ func runMount(ctx context.Context, a *cli.App, command string, opts *mountOption
 	if opts.all && len(names) > 0 {
 		return errors.New("when using the --all switch, you may not pass any image names or IDs")
 	}
-	images, err := a.Images(ctx)
+	images, err := library.Images(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -120,7 +122,7 @@ func runUnmount(ctx context.Context, a *cli.App, all, force bool, names []string
 	case !all && len(names) == 0:
 		return errors.New("image name or ID must be specified")
 	}
-	images, err := a.Images(ctx)
+	images, err := library.Images(ctx, a)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/library"
+
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -57,7 +59,7 @@ func runPrune(ctx context.Context, a *cli.App, opts *pruneOptions) error {
 			return err
 		}
 	}
-	images, err := a.Images(ctx)
+	images, err := library.Images(ctx, a)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package image
 import (
 	"context"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/library"
+
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -67,7 +69,7 @@ func runPush(ctx context.Context, a *cli.App, opts *pushOptions, args []string) 
 	if len(args) > 1 {
 		destination = args[1]
 	}
-	images, err := a.Images(ctx)
+	images, err := library.Images(ctx, a)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/library"
+
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -48,7 +50,7 @@ func runRm(ctx context.Context, a *cli.App, opts image.RemoveOptions, names []st
 		opts.Ignore = true
 		opts.RemoveContainers = func(imageID string) error { return removeContainers(ctx, a, imageID) }
 	}
-	errs, err := a.RemoveImages(ctx, opts, names)
+	errs, err := library.Remove(ctx, a, opts, names)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/library"
+
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -55,7 +57,7 @@ func runSave(ctx context.Context, a *cli.App, opts *saveOptions, args []string) 
 	if !opts.multi && !conf.Engine.MultiImageArchive {
 		names, opts.Tags = args[:1], args[1:]
 	}
-	images, err := a.Images(ctx)
+	images, err := library.Images(ctx, a)
 	if err != nil {
 		return err
 	}

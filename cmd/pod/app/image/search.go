@@ -3,6 +3,8 @@ package image
 import (
 	"context"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/library"
+
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -50,7 +52,7 @@ func runSearch(ctx context.Context, a *cli.App, opts *searchOptions, term string
 		return err
 	}
 	opts.Access = access
-	images, err := a.Images(ctx)
+	images, err := library.Images(ctx, a)
 	if err != nil {
 		return err
 	}

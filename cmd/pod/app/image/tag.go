@@ -3,6 +3,8 @@ package image
 import (
 	"context"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/library"
+
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -23,7 +25,7 @@ func newTag(a *cli.App) *cobra.Command {
 }
 
 func runTag(ctx context.Context, a *cli.App, name string, names []string) error {
-	images, err := a.Images(ctx)
+	images, err := library.Images(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -50,7 +52,7 @@ func newUntag(a *cli.App) *cobra.Command {
 }
 
 func runUntag(ctx context.Context, a *cli.App, name string, names []string) error {
-	images, err := a.Images(ctx)
+	images, err := library.Images(ctx, a)
 	if err != nil {
 		return err
 	}

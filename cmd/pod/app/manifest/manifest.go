@@ -7,6 +7,8 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/library"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -32,7 +34,7 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 
 // lists opens the lists of the image store.
 func lists(ctx context.Context, a *cli.App) (*manifestlist.Store, error) {
-	images, err := a.Images(ctx)
+	images, err := library.Images(ctx, a)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/library"
+
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -60,7 +62,7 @@ func runRm(ctx context.Context, a *cli.App, opts image.RemoveOptions, names []st
 	if err := named(names); err != nil {
 		return err
 	}
-	errs, err := a.RemoveImages(ctx, opts, names)
+	errs, err := library.Remove(ctx, a, opts, names)
 	if err != nil {
 		return err
 	}

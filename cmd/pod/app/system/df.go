@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/library"
+
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -144,7 +146,7 @@ func showBars(a *cli.App, total []usage) error {
 }
 
 func (d *disk) addImages(ctx context.Context, a *cli.App) error {
-	images, err := a.Images(ctx)
+	images, err := library.Images(ctx, a)
 	if err != nil {
 		return err
 	}

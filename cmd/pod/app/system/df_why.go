@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/library"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -90,7 +92,7 @@ func sumUp(ctx context.Context, a *cli.App, total int64) error {
 
 // explainDisk gathers all that takes room.
 func explainDisk(ctx context.Context, a *cli.App) ([]diskuse.Row, error) {
-	images, err := a.Images(ctx)
+	images, err := library.Images(ctx, a)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rootless-pod/pod/cmd/pod/app/library"
+
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
@@ -85,7 +87,7 @@ func runPrune(ctx context.Context, a *cli.App, o pruneOptions) error {
 	if o.external {
 		return e.PruneExternal(ctx)
 	}
-	images, err := a.Images(ctx)
+	images, err := library.Images(ctx, a)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-// Package system holds the commands on pod itself and its store: version, info,
+// Package system holds the commands on pod itself and its store: info,
 // events, disk usage, clean-up, and the way into its namespaces.
 package system
 
@@ -20,6 +20,6 @@ func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
 			"check": newCheck, "df": newDf, "events": newEvents, "info": newInfo, "migrate": newMigrate, "prune": newPrune, "renumber": newRenumber,
 			"reset": newReset,
 		}), a.Top(cli.Verbs{
-			"doctor": newDoctor, "events": newEvents, "info": newInfo, "unshare": newUnshare, "version": newVersion,
+			"doctor": newDoctor, "events": newEvents, "info": newInfo, "unshare": newUnshare,
 		})
 }

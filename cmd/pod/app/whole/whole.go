@@ -25,6 +25,7 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app/generate"
 	"github.com/rootless-pod/pod/cmd/pod/app/healthcheck"
 	"github.com/rootless-pod/pod/cmd/pod/app/image"
+	"github.com/rootless-pod/pod/cmd/pod/app/library"
 	"github.com/rootless-pod/pod/cmd/pod/app/manifest"
 	"github.com/rootless-pod/pod/cmd/pod/app/network"
 	"github.com/rootless-pod/pod/cmd/pod/app/pod"
@@ -32,6 +33,7 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app/registry"
 	"github.com/rootless-pod/pod/cmd/pod/app/secret"
 	"github.com/rootless-pod/pod/cmd/pod/app/system"
+	"github.com/rootless-pod/pod/cmd/pod/app/version"
 	"github.com/rootless-pod/pod/cmd/pod/app/volume"
 	"github.com/rootless-pod/pod/pkg/build/overlaymount"
 	"github.com/rootless-pod/pod/pkg/doctor"
@@ -42,10 +44,11 @@ func Program() app.Program {
 	return app.Program{
 		Nouns: []app.Noun{
 			artifact.Commands, autoupdate.Commands, boot.Commands, build.Commands, containers, generate.Commands, healthcheck.Commands, image.Commands,
-			manifest.Commands, network.Commands, pod.Commands, quadlet.Commands, registry.Commands, secret.Commands, system.Commands, volume.Commands,
+			manifest.Commands, network.Commands, pod.Commands, quadlet.Commands, registry.Commands, secret.Commands, system.Commands, version.Commands, volume.Commands,
 		},
 		Early:    early,
 		HostView: hostView,
+		Parts:    library.Parts(),
 	}
 }
 

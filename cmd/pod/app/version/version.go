@@ -1,4 +1,5 @@
-package system
+// Package version is the command that tells which pod this is.
+package version
 
 import (
 	"fmt"
@@ -16,6 +17,11 @@ import (
 type versions struct {
 	Client version.Info
 	Server *version.Info `json:",omitempty"`
+}
+
+// Commands returns `pod version`.
+func Commands(a *cli.App) (*cobra.Command, []*cobra.Command) {
+	return nil, a.Top(cli.Verbs{"version": newVersion})
 }
 
 func newVersion(a *cli.App) *cobra.Command {
