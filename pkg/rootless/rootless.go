@@ -40,6 +40,14 @@ type Entry struct {
 	Umask int
 }
 
+// broken returns the error of a join that broke half way.
+func (e Entry) broken() error {
+	if e.Err == "" {
+		return nil
+	}
+	return fmt.Errorf("enter the user namespace: %s", e.Err)
+}
+
 // Mapping is one line of an id map: Size ids from ContainerID inside are the ids
 // from HostID outside.
 type Mapping struct {
@@ -87,8 +95,8 @@ const maxReexec = 3
 // does, and executes the program again, whose constructor joins: then it does
 // not return. Warnings about what is reduced go to log at the making only.
 func Enter(ctx context.Context, entry Entry, log *slog.Logger) (*Session, error) {
-	if entry.Err != "" {
-		return nil, fmt.Errorf("enter the user namespace: %s", entry.Err)
+	if err := entry.broken(); err != nil {
+		return nil, err
 	}
 	tries, _ := strconv.Atoi(os.Getenv(envReexec)) // absent and foreign values count as 0
 	if err := os.Unsetenv(envReexec); err != nil {

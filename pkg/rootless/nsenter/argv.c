@@ -1,4 +1,5 @@
-// Which commands need the host's view, from the command line alone.
+// What kind of command it is, from the command line alone: which need the host's
+// view, and which quick may know.
 #include "enter.h"
 
 #include <string.h>
@@ -24,6 +25,11 @@ static const char *const host_commands[] = {
 	NULL,
 };
 
+// What cmd/quick may know, alone and behind "container".
+static const char *const hot[] = {
+	"create", "exec", "inspect", "kill", "ps", "rm", "run", "start", "stop", "wait", NULL,
+};
+
 static bool in(const char *const *list, const char *word, size_t len)
 {
 	for (; *list != NULL; list++)
@@ -42,7 +48,9 @@ static bool takes_next(const char *arg)
 	return in(value_flags, arg + 2, strlen(arg + 2));
 }
 
-bool pod_host_view(int argc, char **argv)
+// command finds the first word behind the global flags; there is none where one of
+// them asks for help or the version.
+static int command(int argc, char **argv)
 {
 	int i = 1;
 	for (; i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
@@ -53,11 +61,36 @@ bool pod_host_view(int argc, char **argv)
 		}
 		if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0 ||
 		    strcmp(arg, "--version") == 0 || strcmp(arg, "-v") == 0)
-			return true;
+			return argc;
 		if (takes_next(arg))
 			i++;
 	}
+	return i;
+}
+
+bool pod_host_view(int argc, char **argv)
+{
+	int i = command(argc, argv);
 	if (i + 1 < argc && strcmp(argv[i], "image") == 0 && strcmp(argv[i + 1], "scp") == 0)
 		return true; // ssh must know its user
 	return i >= argc || in(host_commands, argv[i], strlen(argv[i]));
+}
+
+bool pod_hot(int argc, char **argv)
+{
+	static const char *const alone[] = {"version", NULL};
+	static const char *const grouped[] = {"cleanup", "list", "ls", NULL};
+	if (argc > 2 && strcmp(argv[1], "__cleanup") == 0) { // the lock, and then a command line
+		argc -= 2;
+		argv += 2;
+	}
+	int i = command(argc, argv);
+	if (i >= argc)
+		return false;
+	const char *const *more = alone;
+	if (i + 1 < argc && strcmp(argv[i], "container") == 0) {
+		more = grouped;
+		i++;
+	}
+	return in(hot, argv[i], strlen(argv[i])) || in(more, argv[i], strlen(argv[i]));
 }

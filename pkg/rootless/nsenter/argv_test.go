@@ -63,6 +63,66 @@ func TestHostView(t *testing.T) {
 	}
 }
 
+func TestHot(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		line string
+		want bool
+	}{
+		{"pod run --rm alpine true", true},
+		{"pod create alpine", true},
+		{"pod exec c true", true},
+		{"pod inspect c", true},
+		{"pod kill c", true},
+		{"pod ps", true},
+		{"pod rm -f c", true},
+		{"pod start c", true},
+		{"pod stop c", true},
+		{"pod version", true},
+		{"pod wait c", true},
+		{"pod container run alpine", true},
+		{"pod container ls", true},
+		{"pod container list", true},
+		{"pod container cleanup c", true},
+		{"pod --root /x --log-level=debug -D run alpine", true},
+		{"pod -- run alpine", true},
+		{"pod run --help", true}, // -h has a value here: quick knows
+		{"pod __cleanup /run/x/lock container cleanup id", true},
+		{"pod __cleanup /run/x/lock --root /x container cleanup id", true},
+		{"pod __cleanup /run/x/lock container checkpoint id", false},
+		{"pod __cleanup run", false},
+		{"pod", false},
+		{"pod --help run", false},
+		{"pod -v run", false},
+		{"pod --root run", false}, // a value
+		{"pod --root run images", false},
+		{"pod cleanup c", false},
+		{"pod ls", false},
+		{"pod image ls", false},
+		{"pod image inspect i", false},
+		{"pod container", false},
+		{"pod container version", false},
+		{"pod container container ls", false},
+		{"pod container prune", false},
+		{"pod runs", false},
+		{"pod ru", false},
+		{"pod build -t run .", false},
+		{"pod __watch /run", false},
+		{"storage-untar /run run", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.line, func(t *testing.T) {
+			t.Parallel()
+			if got := hot(strings.Fields(tt.line)); got != tt.want {
+				t.Errorf("hot = %v, want %v", got, tt.want)
+			}
+		})
+	}
+	if hot(nil) || hot([]string{"pod", "", "run"}) {
+		t.Error("an empty command line, or an empty word, is hot")
+	}
+}
+
 func TestEntryOutside(t *testing.T) {
 	t.Parallel()
 	if e := Entry(); e.Inside || e.Err != "" {

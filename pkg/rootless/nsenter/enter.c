@@ -23,6 +23,9 @@ static const char *const claims[] = {
 	"_CONTAINERS_USERNS_CONFIGURED", "_CONTAINERS_ROOTLESS_UID", "_CONTAINERS_ROOTLESS_GID",
 };
 
+// Set when quick hands over: it is not to be executed again.
+static const char whole[] = "_POD_WHOLE";
+
 // first_map reads the first line of an id map.
 static bool first_map(const char *path, unsigned long *inner, unsigned long *outer, unsigned long *size)
 {
@@ -97,6 +100,35 @@ static bool is_generator(const char *name)
 	return strcmp(name, "pod-user-generator") == 0 || strcmp(name, "pod-system-generator") == 0;
 }
 
+// enter joins, unless it is there already or the command wants the host's view.
+static void enter(int argc, char **argv)
+{
+	if (getenv(claims[0]) != NULL || getenv(claims[1]) != NULL) {
+		if (claimed())
+			return;
+		pod_entry.drop_env = true;
+		for (size_t i = 0; i < sizeof claims / sizeof *claims; i++)
+			unsetenv(claims[i]);
+	}
+	// Executed again by Enter, the program joins whatever its command is.
+	if (getenv("_POD_REEXEC") == NULL && pod_host_view(argc, argv))
+		return;
+	pod_join(wanted());
+}
+
+// take_over is told by quick (HandOver in pkg/rootless) what it found before it joined,
+// which cannot be seen any more: whether its caller was within already, and the
+// directory that it lost.
+static void take_over(const char *told)
+{
+	pod_entry.handed = true;
+	if (told[0] != 'w')
+		pod_entry.within = false;
+	if (told[0] != '\0' && told[1] != '\0')
+		snprintf(pod_entry.lost_dir, sizeof pod_entry.lost_dir, "%s", told + 1);
+	unsetenv(whole);
+}
+
 static void __attribute__((constructor)) pod_enter(int argc, char **argv)
 {
 	if (argc > 0 && strcmp(argv[0], "chrootuser-open") == 0)
@@ -117,15 +149,10 @@ static void __attribute__((constructor)) pod_enter(int argc, char **argv)
 	pod_entry.gid = getegid();
 	if (argc > 0 && is_generator(basename(argv[0])))
 		return;
-	if (getenv(claims[0]) != NULL || getenv(claims[1]) != NULL) {
-		if (claimed())
-			return;
-		pod_entry.drop_env = true;
-		for (size_t i = 0; i < sizeof claims / sizeof *claims; i++)
-			unsetenv(claims[i]);
-	}
-	// Executed again by Enter, the program joins whatever its command is.
-	if (getenv("_POD_REEXEC") == NULL && pod_host_view(argc, argv))
-		return;
-	pod_join(wanted());
+	const char *told = getenv(whole);
+	if (told == NULL)
+		pod_quick(argc, argv);
+	enter(argc, argv);
+	if (told != NULL)
+		take_over(told);
 }

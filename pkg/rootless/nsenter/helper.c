@@ -5,24 +5,12 @@
 #define _GNU_SOURCE
 #include "enter.h"
 
-#include <limits.h>
 #include <string.h>
-#include <unistd.h>
 
 // What cmd/helper links.
 static const char *const helped[] = {
 	"buildah-copier", "storage-applyLayer", "storage-tar", "storage-untar", NULL,
 };
-
-// cut takes the last component off a path.
-static bool cut(char *path)
-{
-	char *slash = strrchr(path, '/');
-	if (slash == NULL)
-		return false;
-	*slash = '\0';
-	return true;
-}
 
 void pod_help(char **argv)
 {
@@ -31,14 +19,7 @@ void pod_help(char **argv)
 		name++;
 	if (*name == NULL)
 		return;
-	static const char helper[] = "/libexec/pod/" POD_HELPER;
-	char path[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof path - sizeof helper);
-	if (n <= 0 || n == (ssize_t)(sizeof path - sizeof helper))
-		return;
-	path[n] = '\0';
-	if (!cut(path) || !cut(path)) // bin/pod
-		return;
-	strcat(path, helper);
-	execv(path, argv);
+	char prefix[PATH_MAX];
+	if (pod_prefix(prefix) != POD_ELSEWHERE)
+		pod_become(prefix, POD_HELPER, argv);
 }

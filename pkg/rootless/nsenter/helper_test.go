@@ -47,7 +47,7 @@ func helperName(t *testing.T) string {
 
 func TestHelper(t *testing.T) {
 	dir := t.TempDir()
-	self := filepath.Join(dir, "bin", "program")
+	self := filepath.Join(dir, "bin/pod")
 	helper := filepath.Join(dir, "libexec/pod", helperName(t))
 	copyProgram(t, self)
 	start := func(name string) string {

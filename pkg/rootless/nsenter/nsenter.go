@@ -2,7 +2,7 @@
 
 // Package nsenter enters pod's namespaces before the Go runtime starts, in a C
 // constructor: a process with threads cannot join a user namespace, and a second
-// start of Go would cost 6 ms. Only cmd/pod links it, so that tests and other
+// start of Go would cost 6 ms. Only cmd/pod and cmd/quick link it, so that tests and other
 // programs are free of it. What the namespaces are, and how they are made, is
 // package rootless; here is the C side of both, and of the pause process.
 package nsenter
@@ -23,6 +23,9 @@ import (
 // init hands the ids over to Go: C's setenv does not reach os.Getenv, and the
 // libraries read these variables from either side, some in their own init.
 func init() { //nolint:gochecknoinits // the hand-over must precede other packages' init
+	if bool(C.pod_entry.handed) {
+		_ = os.Unsetenv("_POD_WHOLE")
+	}
 	names := []string{"_CONTAINERS_USERNS_CONFIGURED", "_CONTAINERS_ROOTLESS_UID", "_CONTAINERS_ROOTLESS_GID"}
 	switch {
 	case bool(C.pod_entry.userns):
@@ -53,13 +56,30 @@ func Entry() rootless.Entry {
 
 // hostView is the constructor's own reading of a command line, for its test.
 func hostView(args []string) bool {
+	argc, argv, free := commandLine(args)
+	defer free()
+	return bool(C.pod_host_view(argc, argv))
+}
+
+// hot is like hostView.
+func hot(args []string) bool {
+	argc, argv, free := commandLine(args)
+	defer free()
+	return bool(C.pod_hot(argc, argv))
+}
+
+// commandLine is a command line as C has it.
+func commandLine(args []string) (C.int, **C.char, func()) {
 	argv := make([]*C.char, len(args)+1)
 	for i, arg := range args {
 		argv[i] = C.CString(arg)
-		defer C.free(unsafe.Pointer(argv[i]))
 	}
 	block := (**C.char)(C.malloc(C.size_t(len(argv)) * C.size_t(unsafe.Sizeof(argv[0]))))
-	defer C.free(unsafe.Pointer(block))
 	copy(unsafe.Slice(block, len(argv)), argv)
-	return bool(C.pod_host_view(C.int(len(args)), block))
+	return C.int(len(args)), block, func() {
+		for _, arg := range argv {
+			C.free(unsafe.Pointer(arg))
+		}
+		C.free(unsafe.Pointer(block))
+	}
 }

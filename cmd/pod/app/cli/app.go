@@ -26,6 +26,7 @@ import (
 	"github.com/rootless-pod/pod/internal/heapfloor"
 	"github.com/rootless-pod/pod/internal/plainconf"
 	"github.com/rootless-pod/pod/internal/reserve"
+	"github.com/rootless-pod/pod/internal/self"
 	"github.com/rootless-pod/pod/pkg/autoupdate/policy"
 	"github.com/rootless-pod/pod/pkg/events"
 	"github.com/rootless-pod/pod/pkg/libpod"
@@ -153,10 +154,10 @@ func (a *App) Session() *rootless.Session { return a.session }
 // Entry is what was found before Go began, for commands in the host's view.
 func (a *App) Entry() rootless.Entry { return a.entry }
 
-// Self is the argument vector of this program with its global flags.
+// Self is the argument vector of pod with its global flags.
 func (a *App) Self() ([]string, error) {
-	self, err := os.Executable()
-	return append([]string{self}, a.Global.arguments()...), err
+	path, err := self.Path()
+	return append([]string{path}, a.Global.arguments()...), err
 }
 
 // FileMode is the mode of a file made for the user, as the umask says.

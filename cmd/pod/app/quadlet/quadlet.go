@@ -14,6 +14,7 @@ import (
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/internal/scope"
+	"github.com/rootless-pod/pod/internal/self"
 	"github.com/rootless-pod/pod/pkg/quadlet"
 	"github.com/rootless-pod/pod/pkg/rootless"
 )
@@ -42,11 +43,11 @@ func HostView(cmd *cobra.Command) bool {
 
 // host is for whom units are.
 func host(a *cli.App) (quadlet.Host, error) {
-	self, err := os.Executable()
+	program, err := self.Path()
 	if err != nil {
 		return quadlet.Host{}, err
 	}
-	h := quadlet.Host{User: a.HostUID() != 0, UID: a.HostUID(), Getenv: os.Getenv, Program: self}
+	h := quadlet.Host{User: a.HostUID() != 0, UID: a.HostUID(), Getenv: os.Getenv, Program: program}
 	if h.User && !filepath.IsAbs(os.Getenv("HOME")) && !filepath.IsAbs(os.Getenv("XDG_CONFIG_HOME")) {
 		return h, errors.New("neither HOME nor XDG_CONFIG_HOME says where units are")
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app"
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/internal/journal"
+	"github.com/rootless-pod/pod/internal/self"
 	"github.com/rootless-pod/pod/internal/version"
 	"github.com/rootless-pod/pod/pkg/quadlet"
 )
@@ -54,7 +55,7 @@ func generator(args []string, stdout, stderr io.Writer) int {
 	log.Verbose = log.Verbose || g.DryRun
 	g.Dirs = fs.Args()
 	// The services call the program itself, whatever link it was called by.
-	program, err := os.Executable()
+	program, err := self.Path()
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		return cli.CodeFailure

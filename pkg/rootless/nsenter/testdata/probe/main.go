@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -35,7 +37,9 @@ func main() {
 }
 
 func run() int {
-	r := report{Entry: nsenter.Entry(), Args: os.Args}
+	entry := nsenter.Entry()
+	entry.Umask = syscall.Umask(0o022)
+	r := report{Entry: entry, Args: os.Args}
 	command := ""
 	if len(os.Args) > 1 {
 		command = os.Args[1]
@@ -43,10 +47,15 @@ func run() int {
 	if command == "nothing" {
 		return 0
 	}
+	if own, err := os.Executable(); err == nil && strings.HasPrefix(filepath.Base(own), "quick-") {
+		err = rootless.HandOver(entry, os.Args)
+		slog.Error(err.Error())
+		return 1
+	}
 	var err error
 	if command != "help" {
 		log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-		r.Session, err = rootless.Enter(context.Background(), nsenter.Entry(), log)
+		r.Session, err = rootless.Enter(context.Background(), entry, log)
 	}
 	switch {
 	case err != nil:
