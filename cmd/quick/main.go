@@ -4,18 +4,25 @@
 package main
 
 import (
-	"fmt"
 	"os"
-	"syscall"
+	"time"
 
-	"github.com/rootless-pod/pod/pkg/rootless"
+	"github.com/spf13/cobra"
+
+	"github.com/rootless-pod/pod/cmd/pod/app"
+	"github.com/rootless-pod/pod/cmd/pod/app/cli"
+	"github.com/rootless-pod/pod/cmd/pod/app/container"
+	"github.com/rootless-pod/pod/cmd/pod/app/version"
 	"github.com/rootless-pod/pod/pkg/rootless/nsenter"
 )
 
-func main() {
-	entry := nsenter.Entry()
-	entry.Umask = syscall.Umask(0o022)
-	err := rootless.HandOver(entry, os.Args)
-	fmt.Fprintln(os.Stderr, "Error:", err)
-	os.Exit(125)
+func main() { os.Exit(app.Main(program(), nsenter.Entry(), os.Args, time.Now())) }
+
+func program() app.Program {
+	return app.Program{
+		Nouns: []app.Noun{containers, version.Commands},
+		Parts: cli.Parts{Images: openImages, Inspect: inspect, Collect: collect, Begin: begin, CheckUpdates: checkUpdates},
+	}
 }
+
+func containers(a *cli.App) (*cobra.Command, []*cobra.Command) { return container.Commands(a, nil) }
