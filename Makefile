@@ -38,18 +38,26 @@ help: ## list the targets
 deps: ## install what is missing from the distribution
 	@contrib/deps.sh
 
-build: ## build bin/pod and its helper
-build: bin/pod $(HELPER)
+build: ## build bin/pod and the programs beside it
+build: bin/pod quick $(HELPER)
 
 # The go command knows best what is out of date, so it is always asked.
 .PHONY: bin/pod
 bin/pod: generate
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/pod ./cmd/pod
 
+# pod executes the one that has pod's build id in its name, and no other.
+.PHONY: quick
+quick: bin/pod
+	mkdir -p bin/libexec
+	id=$$(LC_ALL=C readelf -n bin/pod | sed -n 's/^ *Build ID: \(.\{16\}\).*/\1/p') && test "$$id" && \
+	find bin/libexec -name 'quick-*' ! -name "quick-$$id" -delete && \
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o "bin/libexec/quick-$$id" ./cmd/quick
+
 # Static, so that it starts fast and anywhere.
 .PHONY: $(HELPER)
 $(HELPER):
-	rm -f $(filter-out $@,$(wildcard bin/libexec/*))
+	rm -f $(filter-out $@,$(wildcard bin/libexec/helper-*))
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/helper
 
 # Files the sources embed, but git does not hold.

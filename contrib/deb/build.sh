@@ -47,10 +47,11 @@ find "$tree/usr/share/man" "$doc/changelog" "$doc/architecture.md" -type f -exec
 
 # -------------------------------------------------------------------- control
 
-# What the program was linked with, in the versions that it needs.
+# What the programs were linked with, in the versions that they need.
 mkdir "$tree.work/debian"
 printf 'Source: pod\n\nPackage: pod\nArchitecture: any\n' >"$tree.work/debian/control"
-libraries=$(cd "$tree.work" && dpkg-shlibdeps -O -e"$tree/usr/bin/pod" | sed -n 's/^shlibs:Depends=//p')
+programs=("$tree/usr/bin/pod" "$tree"/usr/libexec/pod/quick-*)
+libraries=$(cd "$tree.work" && dpkg-shlibdeps -O "${programs[@]/#/-e}" | sed -n 's/^shlibs:Depends=//p')
 [[ $libraries ]]
 
 mkdir "$tree/DEBIAN"
