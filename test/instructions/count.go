@@ -40,14 +40,15 @@ func commands() []command {
 // counter counts with a store of its own, so that what else is on the machine does
 // not matter.
 type counter struct {
-	with   toolchain
-	pod    string
-	dir    string
-	global []string
-	target bool
+	with toolchain
+	// pod prepares, counted is counted.
+	pod, counted string
+	dir          string
+	global       []string
+	target       bool
 }
 
-func newCounter(ctx context.Context, pod string) (*counter, error) {
+func newCounter(ctx context.Context, pod, counted string) (*counter, error) {
 	run := os.Getenv("XDG_RUNTIME_DIR")
 	if run == "" {
 		return nil, errors.New("XDG_RUNTIME_DIR is not set: count in a login session")
@@ -60,7 +61,10 @@ func newCounter(ctx context.Context, pod string) (*counter, error) {
 	if c.pod, err = exec.LookPath(pod); err != nil {
 		return nil, err
 	}
-	if c.with, err = toolchainOf(ctx, c.pod); err != nil {
+	if c.counted, err = exec.LookPath(counted); err != nil {
+		return nil, err
+	}
+	if c.with, err = toolchainOf(ctx, c.counted); err != nil {
 		return nil, err
 	}
 	if err := os.Mkdir(c.dir, 0o700); err != nil {
@@ -124,7 +128,7 @@ func (c *counter) count(ctx context.Context, what command) (*profile, error) {
 	ctx, cancel := context.WithTimeout(ctx, perCommand)
 	defer cancel()
 	file := filepath.Join(c.dir, "profile")
-	args := []string{"--quiet", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=" + file, c.pod}
+	args := []string{"--quiet", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=" + file, c.counted}
 	cmd := exec.CommandContext(ctx, "valgrind", append(append(args, c.global...), what.args...)...)
 	// One processor, no collector and no preemption by signals: what else the machine
 	// does must not decide how often the scheduler runs.

@@ -20,12 +20,13 @@ import (
 const codeNothingRecorded = 3
 
 func main() {
-	pod := flag.String("pod", "pod", "the `program`, with its symbols")
+	pod := flag.String("pod", "pod", "the `program` that prepares what is counted")
+	counted := flag.String("counted", "quick", "the `program` that is counted, with its symbols")
 	recorded := flag.String("recorded", "recorded.json", "the `file` with the numbers to compare with")
 	update := flag.Bool("update", false, "compare nothing: print the recorded numbers with new ones for this architecture")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *pod, *recorded, *update)
+	err := run(ctx, *pod, *counted, *recorded, *update)
 	stop()
 	switch {
 	case err == nil:
@@ -38,12 +39,12 @@ func main() {
 	os.Exit(1)
 }
 
-func run(ctx context.Context, pod, recorded string, update bool) error {
+func run(ctx context.Context, pod, counted, recorded string, update bool) error {
 	all, err := load(recorded)
 	if err != nil {
 		return err
 	}
-	c, err := newCounter(ctx, pod)
+	c, err := newCounter(ctx, pod, counted)
 	if err != nil {
 		return err
 	}
