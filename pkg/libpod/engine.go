@@ -204,8 +204,12 @@ func (e *Engine) runtime(name string) (*ociruntime.Runtime, error) {
 	for i, flag := range e.RuntimeFlags { // given without dashes, as in the field
 		flags[i] = "--" + strings.TrimPrefix(flag, "--")
 	}
+	view := ""
+	if base == "crun" {
+		view = e.Session.ReadOnly(path)
+	}
 	return &ociruntime.Runtime{
-		Name: base, Path: path, Conmon: conmon, Flags: flags,
+		Name: base, Path: path, View: view, Conmon: conmon, Flags: flags,
 		CgroupManager: e.cgroupPlan().runtimeManager(),
 		StateRoot:     filepath.Join(e.paths.runtime, base),
 		Rootless:      e.Session.Rootless,

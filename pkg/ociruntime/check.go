@@ -195,7 +195,7 @@ func (r *Runtime) checkCommand(o CheckOptions, output *os.File) (*exec.Cmd, erro
 	args := append(r.globalArgs(), "--log", filepath.Join(o.RunDir, runtimeLog), "--log-format", "json",
 		"exec", "--detach", "--process", file, "--pid-file", filepath.Join(o.RunDir, pidFile), o.ContainerID)
 	// Not CommandContext: killing the runtime alone would leave the command.
-	cmd := exec.Command(r.Path, args...) //nolint:noctx // see above
+	cmd := exec.Command(r.program(), args...) //nolint:noctx // see above
 	cmd.Env = r.env()
 	cmd.Stdout, cmd.Stderr = output, output
 	// A signal for pod's process group is not one for the runtime.

@@ -185,7 +185,7 @@ func (r *Runtime) commonArgs(o commonOptions) ([]string, error) {
 	args := []string{
 		"--api-version", "1",
 		"-c", o.id, "-u", o.session,
-		"-r", r.Path,
+		"-r", r.program(),
 		"-b", o.runDir,
 		"-p", filepath.Join(o.runDir, pidFile),
 		"--exit-dir", o.runDir,

@@ -21,6 +21,9 @@ type Runtime struct {
 	Name string
 	// Path is the executable, from Find.
 	Path string
+	// View is the same executable where it cannot be written, and starts faster for that;
+	// empty is Path. It is what is executed.
+	View string
 	// Conmon is conmon's executable, from FindConmon.
 	Conmon string
 	// Flags are global flags for the runtime, complete with their dashes.
@@ -41,6 +44,14 @@ type Runtime struct {
 	HostNetwork bool
 	// LogLevel of conmon; empty is error.
 	LogLevel string
+}
+
+// program is the file to execute.
+func (r *Runtime) program() string {
+	if r.View != "" {
+		return r.View
+	}
+	return r.Path
 }
 
 // isCrun reports whether the runtime understands crun's own global flags.
@@ -126,7 +137,7 @@ func (r *Runtime) ensureStateRoot() error {
 
 // run executes one verb of the runtime and returns its standard output.
 func (r *Runtime) run(ctx context.Context, verb string, args ...string) ([]byte, error) {
-	argv := []string{r.Path}
+	argv := []string{r.program()}
 	if r.CgroupManager == CgroupSystemd {
 		argv = append(argv, "--systemd-cgroup")
 	}

@@ -1,10 +1,10 @@
 package pasta
 
 import (
-	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
+
+	"github.com/rootless-pod/pod/internal/script"
 )
 
 // faster is the file to execute for the pasta at path. On x86-64 upstream's program comes
@@ -20,21 +20,11 @@ func faster(path string, avx2 bool) string {
 		return path
 	}
 	neighbour, err := exec.LookPath(file + ".avx2")
-	if err != nil || isScript(file) {
+	if err != nil {
+		return path
+	}
+	if is, err := script.Is(file); err != nil || is {
 		return path
 	}
 	return neighbour
-}
-
-// isScript says whether somebody has put a script in the program's place, which is not
-// to be passed over. It may be so of a file that cannot be read.
-func isScript(path string) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		return true
-	}
-	defer f.Close()
-	var magic [2]byte
-	_, err = io.ReadFull(f, magic[:])
-	return err != nil || string(magic[:]) == "#!"
 }
