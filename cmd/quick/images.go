@@ -52,9 +52,8 @@ func (i *images) Resolve(ctx context.Context, name string) (specgen.ImageConfig,
 	case err != nil:
 		return specgen.ImageConfig{}, err
 	case !ok: // it was removed meanwhile
-		return specgen.ImageConfig{}, &basic.Error{Name: name, Reason: "image not known (no such image)", Kind: basic.Unknown}
+		return specgen.ImageConfig{}, basic.NoImage(name)
 	}
-	img.Name = basic.NameOf(img.Image, name)
 	return i.Config(img, name)
 }
 
@@ -123,7 +122,7 @@ func begin(a *cli.App, spec *specgen.Container) error {
 }
 
 // checkUpdates is not reached: see begin.
-func checkUpdates(a *cli.App, _ string) error { return handOver(a) }
+func checkUpdates(string) error { return errors.ErrUnsupported }
 
 // handOver has pod do the command, in this process, and returns only if that fails.
 func handOver(a *cli.App) error {

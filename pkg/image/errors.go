@@ -68,7 +68,7 @@ func explainLocal(name string, err error) *Error {
 	case errors.Is(err, cstorage.ErrImageUsedByContainer):
 		return &Error{Reason: ErrInUse.Error(), Kind: basic.InUse}
 	case errors.Is(err, cstorage.ErrImageUnknown), errors.Is(err, ErrNoImage):
-		return &Error{Reason: "image not known (no such image)", Kind: basic.Unknown}
+		return basic.NoImage(name)
 	case errors.Is(err, reference.ErrNameContainsUppercase), onlyCase(name):
 		return &Error{Reason: "invalid reference format: repository name must be lowercase"}
 	case errors.Is(err, reference.ErrReferenceInvalidFormat), strings.Contains(text, "invalid reference format"):

@@ -34,6 +34,11 @@ type Error struct {
 	Kind Kind
 }
 
+// NoImage says that no local image answers to name.
+func NoImage(name string) *Error {
+	return &Error{Name: name, Reason: "image not known (no such image)", Kind: Unknown}
+}
+
 func (e *Error) Error() string {
 	text := e.Name + ": " + e.Reason
 	if e.Hint != "" {

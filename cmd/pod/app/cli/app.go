@@ -208,7 +208,7 @@ func (a *App) StorageOptions() storage.Options {
 	}
 }
 
-// SmallHeap undoes what a short command gets (calmCollector), as soon as garbage is
+// SmallHeap undoes what a short command gets (app.CalmCollector), as soon as garbage is
 // collected: with blobs the heap would grow to several times of what is alive in it.
 // What works on many files (Garbage) may have more.
 func (a *App) SmallHeap() {
@@ -285,7 +285,7 @@ func (a *App) Engine(ctx context.Context) (*libpod.Engine, error) {
 				return storage.DeleteUnopened(ctx, a.StorageOptions(), id)
 			},
 			Images: func() (libpod.Images, error) { return a.Images(ctx) },
-			Files:  a.Parts.Files, CheckUpdates: func(image string) error { return a.Parts.CheckUpdates(a, image) },
+			Files:  a.Parts.Files, CheckUpdates: a.Parts.CheckUpdates,
 			Events: log, Self: self, Warn: func(s string) { a.Warn("%s", s) }, Tell: a.Tell,
 			Stdio:   [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
 			Runtime: a.Global.Runtime, RuntimeFlags: a.Global.RuntimeFlags, Conmon: a.Global.Conmon,

@@ -23,7 +23,7 @@ type Parts struct {
 	// Files copies and packs files.
 	Files libpod.Files
 	// CheckUpdates refuses an image of which no registry can be asked for a newer one.
-	CheckUpdates func(a *App, image string) error
+	CheckUpdates func(image string) error
 	// Begin comes before anything is done for a new container. It does not return if that
 	// needs what the program lacks. Nil: the program lacks nothing.
 	Begin func(a *App, spec *specgen.Container) error

@@ -8,14 +8,13 @@ import (
 	"fmt"
 	"slices"
 
-	update "github.com/rootless-pod/pod/pkg/autoupdate/reference"
-	"github.com/rootless-pod/pod/pkg/filecopy/transfer"
-
 	"go.podman.io/image/v5/docker/reference"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/internal/step"
+	update "github.com/rootless-pod/pod/pkg/autoupdate/reference"
 	"github.com/rootless-pod/pod/pkg/events"
+	"github.com/rootless-pod/pod/pkg/filecopy/transfer"
 	"github.com/rootless-pod/pod/pkg/gc"
 	"github.com/rootless-pod/pod/pkg/image"
 	"github.com/rootless-pod/pod/pkg/image/artifact"
@@ -27,8 +26,7 @@ import (
 // Parts are those of a program that links the image library.
 func Parts() cli.Parts {
 	return cli.Parts{
-		Images: open, Inspect: inspect, Collect: collect, Files: transfer.Files{},
-		CheckUpdates: func(_ *cli.App, image string) error { return update.Check(image) },
+		Images: open, Inspect: inspect, Collect: collect, Files: transfer.Files{}, CheckUpdates: update.Check,
 	}
 }
 
