@@ -57,12 +57,6 @@ func (i *images) Resolve(ctx context.Context, name string) (specgen.ImageConfig,
 	return i.Config(img, name)
 }
 
-// The field's exit codes of rmi.
-const (
-	rmiAbsent = 1
-	rmiInUse  = 2
-)
-
 // RemoveUnused implements libpod.Images: a child does it, since the container's command
 // is not over.
 func (i *images) RemoveUnused(ctx context.Context, id, name string) error {
@@ -71,7 +65,7 @@ func (i *images) RemoveUnused(ctx context.Context, id, name string) error {
 	}
 	_, err := i.ask(ctx, "rmi", name)
 	var exit *exec.ExitError
-	if errors.As(err, &exit) && (exit.ExitCode() == rmiAbsent || exit.ExitCode() == rmiInUse) {
+	if errors.As(err, &exit) && (exit.ExitCode() == cli.CodeNoImage || exit.ExitCode() == cli.CodeImageInUse) {
 		return nil
 	}
 	return err

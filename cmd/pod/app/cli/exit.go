@@ -7,6 +7,8 @@ import (
 
 // Exit codes of the field (see ../shared/reference/exitcodes.md).
 const (
+	CodeNoImage       = 1   // of rmi: it is not there
+	CodeImageInUse    = 2   // of rmi: something needs it
 	CodeFailure       = 125 // pod itself failed
 	CodeNotExecutable = 126
 	CodeNotFound      = 127

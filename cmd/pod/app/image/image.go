@@ -73,11 +73,11 @@ func absentOrUsed(errs []error) error {
 	if len(errs) == 0 {
 		return nil
 	}
-	code := 1
+	code := cli.CodeNoImage
 	for _, err := range errs {
 		switch {
 		case errors.Is(err, image.ErrInUse):
-			return &cli.Exit{Code: 2, Err: cli.Many(errs)}
+			return &cli.Exit{Code: cli.CodeImageInUse, Err: cli.Many(errs)}
 		case !errors.Is(err, image.ErrNoImage):
 			code = cli.CodeFailure
 		}
