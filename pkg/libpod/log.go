@@ -134,13 +134,16 @@ func (e *Engine) stayBeside(ctx context.Context, c *state.Container, a *AttachOp
 	if a.SigProxy {
 		kill = func(sig syscall.Signal) error { return e.signal(ctx, c, sig, false) }
 	}
-	proxy := attach.CatchSignals(kill)
+	proxy, err := attach.CatchSignals(kill)
+	if err != nil {
+		return err
+	}
 	defer proxy.Stop()
 	if err := begin(); err != nil {
 		return err
 	}
 	proxy.Run()
-	_, err := ociruntime.WaitExit(ctx, e.paths.container(c.ID), c.ID, c.Run.Init, c.Run.Conmon)
+	_, err = ociruntime.WaitExit(ctx, e.paths.container(c.ID), c.ID, c.Run.Init, c.Run.Conmon)
 	return err
 }
 

@@ -106,7 +106,10 @@ func Attach(ctx context.Context, o Options) (Result, error) {
 		return Result{}, err
 	}
 	defer stopTerminal()
-	proxy := CatchSignals(o.Kill)
+	proxy, err := CatchSignals(o.Kill)
+	if err != nil {
+		return Result{}, err
+	}
 	defer proxy.Stop()
 	if o.Started != nil {
 		if err := o.Started(); err != nil {

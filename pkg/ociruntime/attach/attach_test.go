@@ -260,7 +260,10 @@ func TestFileReaderLeavesInput(t *testing.T) {
 
 func TestCatchSignals(t *testing.T) {
 	got := make(chan syscall.Signal, 8)
-	p := CatchSignals(func(sig syscall.Signal) error { got <- sig; return nil })
+	p, err := CatchSignals(func(sig syscall.Signal) error { got <- sig; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, sig := range []syscall.Signal{unix.SIGWINCH, unix.SIGUSR1} {
 		if err := unix.Kill(os.Getpid(), sig); err != nil {
 			t.Fatal(err)

@@ -1,11 +1,11 @@
 package attach
 
 import (
-	"os"
-	"os/signal"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-pod/pod/internal/sigcatch"
 )
 
 // keptSignals are not passed on: those that cannot be caught, those the kernel
@@ -21,9 +21,9 @@ func keptSignals() map[syscall.Signal]bool {
 }
 
 // ProxiedSignals are the signals ProxySignals passes on, real-time ones included.
-func ProxiedSignals() []os.Signal {
+func ProxiedSignals() []syscall.Signal {
 	kept := keptSignals()
-	var passed []os.Signal
+	var passed []syscall.Signal
 	for number := syscall.Signal(1); number <= 64; number++ {
 		// 32 and 33 belong to the C library's threads.
 		if !kept[number] && number != 32 && number != 33 {
@@ -35,21 +35,17 @@ func ProxiedSignals() []os.Signal {
 
 // Proxy passes signals on; it catches them from its creation and delivers them
 // from Run on, so that none is lost while the container starts.
-type Proxy struct {
-	kill    func(syscall.Signal) error
-	signals chan os.Signal
-	done    chan struct{}
-}
+type Proxy struct{ kill func(syscall.Signal) error }
 
 // CatchSignals begins to catch the signals of ProxiedSignals, for kill; a nil kill gives a
-// proxy that does nothing.
-func CatchSignals(kill func(syscall.Signal) error) *Proxy {
-	p := &Proxy{kill: kill, done: make(chan struct{})}
+// proxy that does nothing. A process has one proxy at a time.
+func CatchSignals(kill func(syscall.Signal) error) (*Proxy, error) {
 	if kill != nil {
-		p.signals = make(chan os.Signal, 64)
-		signal.Notify(p.signals, ProxiedSignals()...)
+		if err := sigcatch.Catch(ProxiedSignals()); err != nil {
+			return nil, err
+		}
 	}
-	return p
+	return &Proxy{kill}, nil
 }
 
 // Run delivers signals in the background until Stop. Errors of kill are dropped: a
@@ -60,14 +56,11 @@ func (p *Proxy) Run() {
 	}
 	go func() {
 		for {
-			select {
-			case <-p.done:
+			sig, err := sigcatch.Next()
+			if err != nil {
 				return
-			case sig := <-p.signals:
-				if number, ok := sig.(syscall.Signal); ok {
-					_ = p.kill(number)
-				}
 			}
+			_ = p.kill(sig)
 		}
 	}()
 }
@@ -75,7 +68,6 @@ func (p *Proxy) Run() {
 // Stop ends catching and delivering.
 func (p *Proxy) Stop() {
 	if p.kill != nil {
-		signal.Stop(p.signals)
+		sigcatch.Stop()
 	}
-	close(p.done)
 }
