@@ -13,10 +13,15 @@ import (
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/cmd/pod/app/container"
 	"github.com/rootless-pod/pod/cmd/pod/app/version"
+	"github.com/rootless-pod/pod/internal/sysmon"
 	"github.com/rootless-pod/pod/pkg/rootless/nsenter"
 )
 
-func main() { os.Exit(app.Main(program(), nsenter.Entry(), os.Args, time.Now())) }
+func main() {
+	start := time.Now()
+	_ = sysmon.Relax() // without the right to it, the command takes more of the processor
+	os.Exit(app.Main(program(), nsenter.Entry(), os.Args, start))
+}
 
 func program() app.Program {
 	return app.Program{

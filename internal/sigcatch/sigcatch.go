@@ -24,7 +24,7 @@ var errCatching = errors.New("signals are being caught already")
 
 // pipe leads from the handler to Next. It is made once and never closed: a handler may
 // still be about to write on another thread when its signal is given back.
-var pipe struct {
+var pipe struct { //nolint:gochecknoglobals // signals are the process's
 	sync.Mutex
 	read *os.File
 	fds  [2]int
