@@ -2,7 +2,6 @@ package libpod
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +9,7 @@ import (
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/rootless-pod/pod/internal/jsononce"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/network"
 	"github.com/rootless-pod/pod/pkg/network/shared"
@@ -121,7 +121,7 @@ func (e *Engine) finishNetwork(ctx context.Context, c *state.Container, l *launc
 	if err := e.keepPorts(ctx, c, result); err != nil {
 		return err
 	}
-	if c.Run.Network, err = json.Marshal(result); err != nil {
+	if c.Run.Network, err = jsononce.Marshal(result); err != nil {
 		return fmt.Errorf("encode the network of container %s: %w", short(c.ID), err)
 	}
 	if c.Spec.Network.Shape.Given() {
@@ -151,7 +151,7 @@ func (e *Engine) inheritNetwork(ctx context.Context, c *state.Container, result 
 // NetworkOf is what the network package said of a container that runs.
 func NetworkOf(c *state.Container) (network.Result, bool) {
 	var result network.Result
-	if c.Run == nil || len(c.Run.Network) == 0 || json.Unmarshal(c.Run.Network, &result) != nil {
+	if c.Run == nil || len(c.Run.Network) == 0 || jsononce.Unmarshal(c.Run.Network, &result) != nil {
 		return network.Result{}, false
 	}
 	return result, true

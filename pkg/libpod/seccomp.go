@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +15,7 @@ import (
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"go.podman.io/common/pkg/seccomp"
 
+	"github.com/rootless-pod/pod/internal/jsononce"
 	"github.com/rootless-pod/pod/internal/step"
 	"github.com/rootless-pod/pod/pkg/ociruntime"
 	"github.com/rootless-pod/pod/pkg/specgen"
@@ -83,7 +83,7 @@ func (e *Engine) seccompProfile(s *specgen.Container, spec *rspec.Spec) (*rspec.
 // compiled returns the filter of a profile, from the run directory's cache if
 // it was compiled since the boot. The directory is the user's alone.
 func (e *Engine) compiled(profile *rspec.LinuxSeccomp) ([]byte, error) {
-	text, err := json.Marshal(profile)
+	text, err := jsononce.Marshal(profile)
 	if err != nil {
 		return nil, fmt.Errorf("encode seccomp profile: %w", err)
 	}

@@ -3,11 +3,12 @@ package state
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/rootless-pod/pod/internal/jsononce"
 )
 
 // Nouns of ErrAmbiguous.
@@ -43,7 +44,7 @@ func (s *Store) Add(ctx context.Context, c *Container) error {
 	}
 	what := "add container " + c.Name
 	if c.Volatile {
-		doc, err := json.Marshal(c)
+		doc, err := jsononce.Marshal(c)
 		if err != nil {
 			return fmt.Errorf("encode container %s: %w", c.ID, err)
 		}
@@ -241,7 +242,7 @@ func column(ctx context.Context, q querier, query string, args ...any) ([]string
 
 // Update writes the record again, except for ID, Name and Run.
 func (s *Store) Update(ctx context.Context, c *Container) error {
-	doc, err := json.Marshal(c)
+	doc, err := jsononce.Marshal(c)
 	if err != nil {
 		return fmt.Errorf("encode container %s: %w", c.ID, err)
 	}

@@ -3,7 +3,6 @@ package state
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"slices"
@@ -11,6 +10,8 @@ import (
 
 	jsoniter "github.com/json-iterator/go"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/rootless-pod/pod/internal/jsononce"
 )
 
 // record is a container as it is stored.
@@ -77,7 +78,7 @@ func records(ctx context.Context, q querier, query string, args ...any) ([]recor
 // decodeAll decodes records, with all processors if there are many.
 func decodeAll(records []record) ([]*Container, error) {
 	all := make([]*Container, len(records))
-	unmarshal, workers := json.Unmarshal, 1
+	unmarshal, workers := jsononce.Unmarshal, 1
 	if len(records) >= many {
 		unmarshal, workers = jsoniter.ConfigCompatibleWithStandardLibrary.Unmarshal, runtime.GOMAXPROCS(0)
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/rootless-pod/pod/internal/jsononce"
 )
 
 // SetRun records the state of the container's present run; nil deletes it.
@@ -38,7 +40,7 @@ func (s *Store) putRun(ctx context.Context, q querier, id string, run *Run) erro
 	if run == nil {
 		return nil
 	}
-	doc, err := json.Marshal(run)
+	doc, err := jsononce.Marshal(run)
 	if err != nil {
 		return fmt.Errorf("encode run of container %s: %w", id, err)
 	}
@@ -79,7 +81,7 @@ func (s *Store) Finish(ctx context.Context, id string, exit Exit) error {
 			return err
 		}
 		c.Last = &exit
-		if doc, err = json.Marshal(c); err != nil {
+		if doc, err = jsononce.Marshal(c); err != nil {
 			return fmt.Errorf("encode container %s: %w", id, err)
 		}
 		return updateDoc(ctx, q, id, volatile, doc)
