@@ -6,7 +6,9 @@ package jsonlist
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"iter"
 )
 
 // ErrUnusual is a list, or a record of it, that is not as containers/storage writes it.
@@ -47,6 +49,33 @@ func index(l List, text []byte) int {
 		}
 		if at += next; bytes.HasPrefix(l[at:], text) {
 			return at
+		}
+	}
+}
+
+// AsIs says whether JSON writes a text as it is.
+func AsIs(text string) bool {
+	raw, err := json.Marshal(text)
+	return err == nil && string(raw) == `"`+text+`"`
+}
+
+// Records are all records, one after the other. The error, which is the last, is
+// ErrUnusual.
+func (l List) Records() iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		if len(l) <= len("[]") {
+			return
+		}
+		for at := 1; ; at++ {
+			to := end(l, at)
+			if to < 0 || to >= len(l) || l[at] != '{' || l[to] != ',' && (l[to] != ']' || to != len(l)-1) {
+				yield(nil, ErrUnusual)
+				return
+			}
+			if !yield(l[at:to:to], nil) || l[to] == ']' {
+				return
+			}
+			at = to
 		}
 	}
 }

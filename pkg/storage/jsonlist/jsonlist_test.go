@@ -97,6 +97,46 @@ func TestMentions(t *testing.T) {
 	}
 }
 
+func TestRecords(t *testing.T) {
+	t.Parallel()
+	l := List(nil)
+	for n := range 4 {
+		count := 0
+		for r, err := range l.Records() {
+			if err != nil || string(r) != string(record(count)) {
+				t.Errorf("%d of %d: %s, %v", count, n, r, err)
+			}
+			count++
+		}
+		if count != n {
+			t.Errorf("%d records, want %d", count, n)
+		}
+		l = l.With(record(n))
+	}
+	for range l.Records() {
+		break
+	}
+	usual := string(l)
+	for _, l := range []string{usual[:len(usual)-1], usual[:len(usual)/2], usual + "]", strings.ReplaceAll(usual, "},{", "} ,{"), "null", "[x]", "[[]]", "[{}"} {
+		var last error
+		for _, err := range List(l).Records() {
+			last = err
+		}
+		if !errors.Is(last, ErrUnusual) {
+			t.Errorf("%s: %v", l, last)
+		}
+	}
+}
+
+func TestAsIs(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{"": true, "quay.io/a/b:1": true, "a@sha256:1": true, `"`: false, `\`: false, "<": false, "\n": false, "\xff": false} {
+		if AsIs(text) != want {
+			t.Errorf("%q: %v", text, !want)
+		}
+	}
+}
+
 func TestUnusualListsAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	usual := string(List(nil).With(record(1)).With(record(2)))
