@@ -84,7 +84,11 @@ func run(ctx context.Context, images *image.Store, r Request) (id string, err er
 	use.Scratch = scratch.Path()
 	use.Vet = accounts.Readable
 	use.Step = func(name string, f func() error) error { return step.Do(ctx, name, f) }
-	working := store.New(images.Storage().Library(), durable, use)
+	lib, err := images.Storage().Library()
+	if err != nil {
+		return "", err
+	}
+	working := store.New(lib, durable, use)
 	asked := cmp.Or(opts.SignaturePolicyPath, opts.SystemContext.SignaturePolicyPath)
 	if opts.SystemContext.SignaturePolicyPath == "" {
 		opts.SystemContext.SignaturePolicyPath = sys.SignaturePolicyPath

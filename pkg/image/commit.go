@@ -204,7 +204,7 @@ func (s *Store) Commit(ctx context.Context, layer *Layer, o *CommitOptions) (str
 			return "", err
 		}
 		parent = img.TopLayer
-		if below, err = chain(lib.store.Library(), parent, base); err != nil {
+		if below, err = chain(lib.seen, parent, base); err != nil {
 			return "", &Error{Name: o.Base, Reason: err.Error(), Err: err}
 		}
 	}
@@ -213,7 +213,7 @@ func (s *Store) Commit(ctx context.Context, layer *Layer, o *CommitOptions) (str
 		return "", err
 	}
 	o.say("Copying blob %s", layer.info.digest)
-	made := !lib.store.Library().Exists(o.LayerID)
+	made := !lib.seen.Exists(o.LayerID)
 	err = step.Do(ctx, "commit.layer", func() error {
 		if !made {
 			return nil // another image has it
@@ -253,7 +253,7 @@ func (s *Store) record(ctx context.Context, lib *library, docs documents, layer 
 	_, err := lib.store.NewImage(ctx, docs.id, layer, names, opts)
 	if errors.Is(err, cstorage.ErrDuplicateName) {
 		if _, err = lib.store.NewImage(ctx, docs.id, layer, nil, opts); err == nil {
-			err = lib.store.Library().AddNames(docs.id, names)
+			err = lib.seen.AddNames(docs.id, names)
 		}
 	}
 	return err

@@ -66,7 +66,11 @@ func (s *Store) install(img bundle.Image) error {
 	if err != nil {
 		return err
 	}
-	if err := put(layers.Library(), img); err != nil {
+	lib, err := layers.Library()
+	if err != nil {
+		return err
+	}
+	if err := put(lib, img); err != nil {
 		return explain(img.Name, err)
 	}
 	return nil

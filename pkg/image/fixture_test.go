@@ -48,8 +48,12 @@ func newStore(t *testing.T, opts Options) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	lib, err := layers.Library()
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
-		if _, err := layers.Library().Shutdown(true); err != nil {
+		if _, err := lib.Shutdown(true); err != nil {
 			t.Error(err)
 		}
 		if err := layers.Close(); err != nil {

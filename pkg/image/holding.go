@@ -73,7 +73,10 @@ func (s *Store) Holdings(ctx context.Context) ([]Holding, map[string]int64, erro
 
 // layerSizes are the sizes of layers but those of containers, and the parents.
 func (s *Store) layerSizes() (sizes map[string]int64, parents map[string]string, err error) {
-	store := s.storage.Library()
+	store, err := s.storage.Library()
+	if err != nil {
+		return nil, nil, err
+	}
 	all, err := store.MultiList(cstorage.MultiListOptions{Layers: true, Containers: true})
 	if err != nil {
 		return nil, nil, fmt.Errorf("list layers: %w", err)
@@ -129,7 +132,10 @@ func (s *Store) MarkBuilt(ctx context.Context, id string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	store := s.storage.Library()
+	store, err := s.storage.Library()
+	if err != nil {
+		return err
+	}
 	img, err := store.Image(id)
 	if errors.Is(err, cstorage.ErrImageUnknown) {
 		return nil

@@ -185,7 +185,10 @@ func (s *Store) open(lib **library, store func() (*storage.Store, error)) (*libr
 	if err != nil {
 		return nil, err
 	}
-	seen := layers.Library()
+	seen, err := layers.Library()
+	if err != nil {
+		return nil, err
+	}
 	if lib == &s.writer {
 		sys.BigFilesTemporaryDir = s.scratch.Path()
 		seen = &checkedStore{seen}

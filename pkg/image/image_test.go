@@ -419,7 +419,11 @@ func TestCancelledPull(t *testing.T) {
 	if _, err := store.Pull(ctx, host+"/app", plainHTTP()); err == nil {
 		t.Fatal("a cancelled pull succeeded")
 	}
-	layers, err := store.Storage().Library().Layers()
+	lib, err := store.Storage().Library()
+	if err != nil {
+		t.Fatal(err)
+	}
+	layers, err := lib.Layers()
 	if err != nil || len(layers) != 0 {
 		t.Errorf("layers left: %v %v", layers, err)
 	}

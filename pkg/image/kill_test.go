@@ -72,7 +72,11 @@ func TestKilledPull(t *testing.T) {
 	if _, errs := store.Remove(t.Context(), []string{config.ID}, RemoveOptions{}); len(errs) > 0 {
 		t.Fatal(errs)
 	}
-	layers, err := store.Storage().Library().Layers()
+	lib, err := store.Storage().Library()
+	if err != nil {
+		t.Fatal(err)
+	}
+	layers, err := lib.Layers()
 	if err != nil || len(layers) != 0 {
 		t.Errorf("layers left: %v %v", layers, err)
 	}

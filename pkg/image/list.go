@@ -99,7 +99,11 @@ func explainFilter(err error) error {
 // hasUnnamed says whether an image without name is in the store; only among
 // those are the intermediate ones, which are costly to tell.
 func (s *Store) hasUnnamed() bool {
-	images, err := s.storage.Library().Images()
+	lib, err := s.storage.Library()
+	if err != nil {
+		return true
+	}
+	images, err := lib.Images()
 	if err != nil {
 		return true
 	}
@@ -108,7 +112,11 @@ func (s *Store) hasUnnamed() bool {
 
 // users lists the containers of each image, those of other tools too.
 func (s *Store) users() (map[string][]string, error) {
-	containers, err := s.storage.Library().Containers()
+	lib, err := s.storage.Library()
+	if err != nil {
+		return nil, err
+	}
+	containers, err := lib.Containers()
 	if err != nil {
 		return nil, fmt.Errorf("list containers of the store: %w", err)
 	}

@@ -94,8 +94,12 @@ func (s *Store) RemoveUnused(ctx context.Context, id, name string) error {
 // removable once these are gone, so it goes on while it helps.
 func (s *Store) removeAll(ctx context.Context, lib *library, opts RemoveOptions) ([]Removed, []error) {
 	var removed []Removed
+	store, err := s.storage.Library()
+	if err != nil {
+		return nil, []error{err}
+	}
 	for {
-		images, err := s.storage.Library().Images()
+		images, err := store.Images()
 		if err != nil {
 			return removed, []error{fmt.Errorf("list images: %w", err)}
 		}

@@ -31,7 +31,11 @@ type LocalSigner struct {
 // LocalSigner finds out whether key can sign and images can be signed as names, before
 // there is an image. Close it.
 func (s *Store) LocalSigner(ctx context.Context, key string, names []string) (*LocalSigner, error) {
-	l := &LocalSigner{store: s.storage.Library(), gpg: &trust.GPG{Key: key}}
+	lib, err := s.storage.Library()
+	if err != nil {
+		return nil, err
+	}
+	l := &LocalSigner{store: lib, gpg: &trust.GPG{Key: key}}
 	for _, name := range names {
 		named, err := libimage.NormalizeName(name)
 		if err != nil {

@@ -16,7 +16,7 @@ func (s *Store) MarkUsed(ids ...string) { s.basic.MarkUsed(ids...) }
 // markNames is MarkUsed for images of which only the names are known.
 func (s *Store) markNames(names []string) {
 	for _, name := range names {
-		if img, err := s.storage.Library().Image(name); err == nil {
+		if img, err := s.storage.Image(name); err == nil {
 			s.MarkUsed(img.ID)
 		}
 	}
@@ -37,7 +37,11 @@ func (s *Store) LastUsed(id string, created time.Time) time.Time {
 
 // forgetUses drops what is noted of images that are gone.
 func (s *Store) forgetUses() {
-	images, err := s.storage.Library().Images()
+	lib, err := s.storage.Library()
+	if err != nil {
+		return
+	}
+	images, err := lib.Images()
 	if err != nil {
 		return
 	}

@@ -21,8 +21,12 @@ func TestExternal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	lib, err := store.Library()
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
-		if _, err := store.Library().Shutdown(true); err != nil {
+		if _, err := lib.Shutdown(true); err != nil {
 			t.Error(err)
 		}
 	})
@@ -32,7 +36,7 @@ func TestExternal(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := store.Library().CreateContainer("", []string{"theirs"}, "", "", "", nil); err != nil {
+	if _, err := lib.CreateContainer("", []string{"theirs"}, "", "", "", nil); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]bool{"theirs": true, "ours": false, "lost": false, "nobody": false} {

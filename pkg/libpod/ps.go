@@ -321,7 +321,7 @@ func (e *Engine) addExternal(ctx context.Context, list []ListContainer, now time
 			Status: "Storage", Created: Timestamp{c.Created.Local()}, CreatedAt: units.HumanDuration(now.Sub(c.Created)) + " ago",
 			Mounts: []string{}, Networks: []string{}, ExitedAt: time.Time{}.Unix(), StartedAt: time.Time{}.Unix(),
 		}
-		if img, err := store.Library().Image(c.ImageID); err == nil && len(img.Names) > 0 {
+		if img, err := store.Image(c.ImageID); err == nil && len(img.Names) > 0 {
 			l.Image = img.Names[0]
 		}
 		list = append(list, l)

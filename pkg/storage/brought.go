@@ -52,25 +52,27 @@ func (s *Store) bringLock() (*os.File, error) {
 // be, unless another process is bringing some: they may be its. Own, if not nil,
 // is what this process holds itself. It returns how many went.
 func (s *Store) DropBrought(ctx context.Context, own *Bringing) (int, error) {
-	if err := ctx.Err(); err != nil {
+	lib, err := s.lib(ctx)
+	if err != nil {
 		return 0, err
 	}
-	n, err := s.dropLeft(BroughtFlag, own)
-	return n, errors.Join(err, s.sweepMapping())
+	n, err := s.dropLeft(lib, BroughtFlag, own)
+	return n, errors.Join(err, s.sweepMapping(lib))
 }
 
 // DropMapped removes the copies that MapImage made of layers for images that are
 // gone, as DropBrought does.
 func (s *Store) DropMapped(ctx context.Context, own *Bringing) error {
-	if err := ctx.Err(); err != nil {
+	lib, err := s.lib(ctx)
+	if err != nil {
 		return err
 	}
-	_, err := s.dropLeft(mappedFlag, own)
-	return errors.Join(err, s.sweepMapping())
+	_, err = s.dropLeft(lib, mappedFlag, own)
+	return errors.Join(err, s.sweepMapping(lib))
 }
 
-func (s *Store) dropLeft(flag string, own *Bringing) (int, error) {
-	left, err := s.broughtLeft(flag)
+func (s *Store) dropLeft(lib cstorage.Store, flag string, own *Bringing) (int, error) {
+	left, err := broughtLeft(lib, flag)
 	if err != nil || len(left) == 0 {
 		return 0, err
 	}
@@ -91,11 +93,11 @@ func (s *Store) dropLeft(flag string, own *Bringing) (int, error) {
 		return 0, fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
 	// Once more: an image may have come to be meanwhile.
-	if left, err = s.broughtLeft(flag); err != nil {
+	if left, err = broughtLeft(lib, flag); err != nil {
 		return 0, err
 	}
 	for n, id := range left {
-		if err := s.store.DeleteLayer(id); err != nil && !errors.Is(err, cstorage.ErrLayerUnknown) {
+		if err := lib.DeleteLayer(id); err != nil && !errors.Is(err, cstorage.ErrLayerUnknown) {
 			return n, fmt.Errorf("delete layer %s: %w", id, err)
 		}
 	}
@@ -104,8 +106,8 @@ func (s *Store) dropLeft(flag string, own *Bringing) (int, error) {
 
 // broughtLeft lists layers with a flag that nothing needs, those above first. The
 // layers are read before what uses them: see OrphanLayers.
-func (s *Store) broughtLeft(flag string) ([]string, error) {
-	layers, err := s.store.Layers()
+func broughtLeft(lib cstorage.Store, flag string) ([]string, error) {
+	layers, err := lib.Layers()
 	if err != nil {
 		return nil, fmt.Errorf("list layers: %w", err)
 	}
@@ -123,7 +125,7 @@ func (s *Store) broughtLeft(flag string) ([]string, error) {
 	if !marked {
 		return nil, nil
 	}
-	used, err := s.usedLayers()
+	used, err := usedLayers(lib)
 	if err != nil {
 		return nil, err
 	}

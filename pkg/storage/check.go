@@ -44,7 +44,8 @@ type Report struct {
 
 // Check compares the store with its own records. It changes nothing.
 func (s *Store) Check(ctx context.Context, o CheckOptions) (*Report, error) {
-	if err := ctx.Err(); err != nil {
+	lib, err := s.lib(ctx)
+	if err != nil {
 		return nil, err
 	}
 	what := cstorage.CheckEverything()
@@ -53,12 +54,12 @@ func (s *Store) Check(ctx context.Context, o CheckOptions) (*Report, error) {
 		what.LayerDigests = false
 	}
 	what.LayerUnreferencedMaximumAge = o.MaxAge
-	found, err := s.store.Check(what)
+	found, err := lib.Check(what)
 	if err != nil {
 		return nil, fmt.Errorf("check the store: %w", err)
 	}
 	// The library blames a container for its image, not for its own layer.
-	all, err := s.store.Containers()
+	all, err := lib.Containers()
 	if err != nil {
 		return nil, fmt.Errorf("list containers of the store: %w", err)
 	}
@@ -94,20 +95,21 @@ func (r *Report) Damages() []Damage {
 // containers. What a container that stays is built on is left alone, damaged as
 // it is. It returns what is gone.
 func (s *Store) Repair(ctx context.Context, r *Report, containers bool) ([]Damage, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	plan, err := s.removable(r.found, containers)
+	lib, err := s.lib(ctx)
 	if err != nil {
 		return nil, err
 	}
-	failed := errors.Join(s.store.Repair(plan, &cstorage.RepairOptions{RemoveContainers: containers})...)
+	plan, err := s.removable(lib, r.found, containers)
+	if err != nil {
+		return nil, err
+	}
+	failed := errors.Join(lib.Repair(plan, &cstorage.RepairOptions{RemoveContainers: containers})...)
 	if failed != nil {
 		failed = fmt.Errorf("repair the store: %w", failed)
 	}
 	var gone []Damage
 	for _, d := range (&Report{found: plan}).Damages() {
-		if d.ReadOnly || s.store.Exists(d.ID) {
+		if d.ReadOnly || lib.Exists(d.ID) {
 			continue
 		}
 		gone = append(gone, d)
@@ -116,8 +118,8 @@ func (s *Store) Repair(ctx context.Context, r *Report, containers bool) ([]Damag
 }
 
 // removable is the part of a report that nothing needs which stays.
-func (s *Store) removable(found cstorage.CheckReport, containers bool) (cstorage.CheckReport, error) {
-	keep, err := s.needed(found, containers)
+func (s *Store) removable(lib cstorage.Store, found cstorage.CheckReport, containers bool) (cstorage.CheckReport, error) {
+	keep, err := s.needed(lib, found, containers)
 	if err != nil {
 		return found, err
 	}
@@ -126,23 +128,23 @@ func (s *Store) removable(found cstorage.CheckReport, containers bool) (cstorage
 	maps.DeleteFunc(found.Layers, held)
 	maps.DeleteFunc(found.Images, held)
 	maps.DeleteFunc(found.Containers, func(id string, _ []error) bool {
-		return !containers || !s.store.Exists(id) // the caller may have removed some
+		return !containers || !lib.Exists(id) // the caller may have removed some
 	})
 	return found, nil
 }
 
 // needed are the ids of the images and layers below containers that stay, and
 // the layers below images that stay.
-func (s *Store) needed(found cstorage.CheckReport, containers bool) (map[string]bool, error) {
-	layers, err := s.store.Layers()
+func (s *Store) needed(lib cstorage.Store, found cstorage.CheckReport, containers bool) (map[string]bool, error) {
+	layers, err := lib.Layers()
 	if err != nil {
 		return nil, fmt.Errorf("list layers: %w", err)
 	}
-	images, err := s.store.Images()
+	images, err := lib.Images()
 	if err != nil {
 		return nil, fmt.Errorf("list images: %w", err)
 	}
-	all, err := s.Library().Containers()
+	all, err := s.withPassing(lib).Containers()
 	if err != nil {
 		return nil, fmt.Errorf("list containers of the store: %w", err)
 	}
@@ -179,10 +181,11 @@ func (s *Store) needed(found cstorage.CheckReport, containers bool) (map[string]
 // CollectGarbage removes directories of containers and layers that no list of the
 // store names: what a kill or a power cut leaves below the lists.
 func (s *Store) CollectGarbage(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
+	lib, err := s.lib(ctx)
+	if err != nil {
 		return err
 	}
-	if err := s.store.GarbageCollect(); err != nil {
+	if err := lib.GarbageCollect(); err != nil {
 		return fmt.Errorf("collect garbage of the store: %w", err)
 	}
 	return nil
@@ -195,8 +198,12 @@ func (s *Store) Builds(ctx context.Context) ([]Container, error) {
 	if err != nil {
 		return nil, err
 	}
+	lib, err := s.lib(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return slices.DeleteFunc(all, func(c Container) bool {
-		dir, err := s.store.ContainerDirectory(c.ID)
+		dir, err := lib.ContainerDirectory(c.ID)
 		if err == nil {
 			_, err = os.Lstat(filepath.Join(dir, "buildah.json"))
 		}
@@ -207,10 +214,11 @@ func (s *Store) Builds(ctx context.Context) ([]Container, error) {
 // DeleteForeign removes a container that another tool made. What is gone already
 // is no error.
 func (s *Store) DeleteForeign(ctx context.Context, id string) error {
-	if err := ctx.Err(); err != nil {
+	lib, err := s.lib(ctx)
+	if err != nil {
 		return err
 	}
-	err := s.store.DeleteContainer(id)
+	err = lib.DeleteContainer(id)
 	if errors.Is(err, cstorage.ErrContainerUnknown) || errors.Is(err, cstorage.ErrNotAContainer) {
 		return nil
 	}

@@ -87,7 +87,11 @@ func (s *Store) IDMaps(ctx context.Context, id string) (uids, gids []rspec.Linux
 	if p, err := s.passingByID(ctx, id); p != nil || err != nil {
 		return nil, nil, err
 	}
-	c, err := s.store.Container(id)
+	lib, err := s.lib(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := lib.Container(id)
 	if err != nil {
 		return nil, nil, translate("storage of", id, err)
 	}
@@ -102,15 +106,16 @@ func (s *Store) IDMaps(ctx context.Context, id string) (uids, gids []rspec.Linux
 
 // WithImage mounts an image, read-only, while work runs.
 func (s *Store) WithImage(ctx context.Context, id string, work func(root string) error) error {
-	if err := ctx.Err(); err != nil {
+	lib, err := s.lib(ctx)
+	if err != nil {
 		return err
 	}
-	root, err := s.store.MountImage(id, nil, "")
+	root, err := lib.MountImage(id, nil, "")
 	if err != nil {
 		return translate("mount image", id, err)
 	}
 	err = work(root)
-	_, unmountErr := s.store.UnmountImage(id, false)
+	_, unmountErr := lib.UnmountImage(id, false)
 	return errors.Join(err, translate("unmount image", id, unmountErr))
 }
 
@@ -158,8 +163,12 @@ func (s *Store) CreateContainer(ctx context.Context, opts ContainerOptions) erro
 	if done, err := s.createListed(ctx, &opts, meta); done || err != nil {
 		return err
 	}
+	lib, err := s.lib(ctx)
+	if err != nil {
+		return err
+	}
 	s.notes.Do(s.dropEmptyNotes)
-	_, err := s.store.CreateContainer(opts.ID, names, opts.ImageID, LayerID(opts.ID), meta, &cstorage.ContainerOptions{
+	_, err = lib.CreateContainer(opts.ID, names, opts.ImageID, LayerID(opts.ID), meta, &cstorage.ContainerOptions{
 		IDMappingOptions: opts.mappings(),
 		LabelOpts:        opts.LabelOpts,
 		Volatile:         opts.Volatile,
@@ -205,7 +214,11 @@ func (s *Store) Container(ctx context.Context, id string) (Container, error) {
 	} else if p != nil {
 		return p.describe(), nil
 	}
-	c, err := s.store.Container(id)
+	lib, err := s.lib(ctx)
+	if err != nil {
+		return Container{}, err
+	}
+	c, err := lib.Container(id)
 	if errors.Is(err, cstorage.ErrContainerUnknown) {
 		all, passingErr := s.allPassing()
 		for _, p := range all {
@@ -223,10 +236,11 @@ func (s *Store) Container(ctx context.Context, id string) (Container, error) {
 
 // Containers lists the containers of the store, those of other tools too.
 func (s *Store) Containers(ctx context.Context) ([]Container, error) {
-	if err := ctx.Err(); err != nil {
+	lib, err := s.lib(ctx)
+	if err != nil {
 		return nil, err
 	}
-	all, err := s.store.Containers()
+	all, err := lib.Containers()
 	if err != nil {
 		return nil, fmt.Errorf("list containers of the store: %w", err)
 	}
@@ -270,15 +284,19 @@ func (s *Store) Rename(ctx context.Context, id, name string) error {
 	if err := s.adopt(ctx, id); err != nil {
 		return err
 	}
+	lib, err := s.lib(ctx)
+	if err != nil {
+		return err
+	}
 	var names []string
 	if name != "" {
 		names = []string{name}
-		holder, err := s.store.Container(name)
+		holder, err := lib.Container(name)
 		if err == nil && holder.ID != id && slices.Contains(holder.Names, name) {
 			return fmt.Errorf("rename %s: %w: %s", id, ErrNameInUse, name)
 		}
 	}
-	err := s.store.SetNames(id, names)
+	err = lib.SetNames(id, names)
 	return translate("rename", id, err)
 }
 
@@ -299,8 +317,12 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 	if done, err := s.deleteListed(ctx, id); done || err != nil {
 		return err
 	}
+	lib, err := s.lib(ctx)
+	if err != nil {
+		return err
+	}
 	s.notes.Do(s.dropEmptyNotes)
-	err := s.store.DeleteContainer(id)
+	err = lib.DeleteContainer(id)
 	if err == nil && len(id) == idLength {
 		return s.deletePassing(ctx, LayerID(id)) // the link that adopt has left
 	}
@@ -316,21 +338,22 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 // DeleteLayer removes a layer of a container of pod's; a layer that is gone is no
 // error.
 func (s *Store) DeleteLayer(ctx context.Context, layer string) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	if !strings.HasPrefix(layer, layerMark) {
 		return fmt.Errorf("layer %s was not made by pod", layer)
 	}
+	lib, err := s.lib(ctx)
+	if err != nil {
+		return err
+	}
 	s.notes.Do(s.dropEmptyNotes)
-	return errors.Join(s.deletePassing(ctx, layer), s.deleteUnlisted(layer), s.deleteLayer(layer))
+	return errors.Join(s.deletePassing(ctx, layer), s.deleteUnlisted(layer), s.deleteLayer(lib, layer))
 }
 
-func (s *Store) deleteLayer(layer string) error {
+func (s *Store) deleteLayer(lib cstorage.Store, layer string) error {
 	if err := s.dropEmptyNote(layer); err != nil {
 		return err
 	}
-	err := s.store.DeleteLayer(layer)
+	err := lib.DeleteLayer(layer)
 	if err == nil || errors.Is(err, cstorage.ErrLayerUnknown) || errors.Is(err, cstorage.ErrNotALayer) ||
 		errors.Is(err, cstorage.ErrLayerUsedByImage) { // a commit has come to its end
 		return s.dropLink(layer)
@@ -357,10 +380,11 @@ func (s *Store) dropLink(layer string) error {
 // library holds the layers' lock until the record is written, so a layer seen
 // here has its record by now, or never will.
 func (s *Store) OrphanLayers(ctx context.Context, keep func(layer string) bool) ([]string, error) {
-	if err := ctx.Err(); err != nil {
+	lib, err := s.lib(ctx)
+	if err != nil {
 		return nil, err
 	}
-	layers, err := s.store.Layers()
+	layers, err := lib.Layers()
 	if err != nil {
 		return nil, fmt.Errorf("list layers: %w", err)
 	}
@@ -380,7 +404,7 @@ func (s *Store) OrphanLayers(ctx context.Context, keep func(layer string) bool) 
 	if len(marked) == 0 {
 		return orphans, nil
 	}
-	used, err := s.usedLayers()
+	used, err := usedLayers(lib)
 	if err != nil {
 		return nil, err
 	}
@@ -394,17 +418,18 @@ func (s *Store) OrphanLayers(ctx context.Context, keep func(layer string) bool) 
 
 // DeleteUnused deletes a layer, if it is there and nothing is on it.
 func (s *Store) DeleteUnused(ctx context.Context, layer string) error {
-	if err := ctx.Err(); err != nil {
+	lib, err := s.lib(ctx)
+	if err != nil {
 		return err
 	}
-	if _, err := s.store.Layer(layer); errors.Is(err, cstorage.ErrLayerUnknown) {
+	if _, err := lib.Layer(layer); errors.Is(err, cstorage.ErrLayerUnknown) {
 		return nil
 	}
-	used, err := s.usedLayers()
+	used, err := usedLayers(lib)
 	if err != nil || used[layer] {
 		return err
 	}
-	layers, err := s.store.Layers()
+	layers, err := lib.Layers()
 	if err != nil {
 		return fmt.Errorf("list layers: %w", err)
 	}
@@ -413,7 +438,7 @@ func (s *Store) DeleteUnused(ctx context.Context, layer string) error {
 			return nil
 		}
 	}
-	return s.deleteLayer(layer)
+	return s.deleteLayer(lib, layer)
 }
 
 // DropTemporary removes the files in which a killed process was writing a list of
@@ -422,11 +447,11 @@ func (s *Store) DropTemporary(ctx context.Context, age time.Duration) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	driver := s.store.GraphDriverName()
+	driver := s.conf.GraphDriverName
 	errs := []error{s.dropPassing()}
 	for _, dir := range []string{
-		filepath.Join(s.store.GraphRoot(), driver+"-layers"), filepath.Join(s.store.GraphRoot(), driver+"-images"),
-		filepath.Join(s.store.GraphRoot(), driver+"-containers"), filepath.Join(s.store.RunRoot(), driver+"-layers"),
+		filepath.Join(s.conf.GraphRoot, driver+"-layers"), filepath.Join(s.conf.GraphRoot, driver+"-images"),
+		filepath.Join(s.conf.GraphRoot, driver+"-containers"), filepath.Join(s.conf.RunRoot, driver+"-layers"),
 	} {
 		files, err := filepath.Glob(filepath.Join(dir, ".tmp-*.json*"))
 		errs = append(errs, err)
@@ -444,12 +469,12 @@ func (s *Store) DropTemporary(ctx context.Context, age time.Duration) error {
 }
 
 // usedLayers are the top layers of all containers and images.
-func (s *Store) usedLayers() (map[string]bool, error) {
-	containers, err := s.store.Containers()
+func usedLayers(lib cstorage.Store) (map[string]bool, error) {
+	containers, err := lib.Containers()
 	if err != nil {
 		return nil, fmt.Errorf("list containers of the store: %w", err)
 	}
-	images, err := s.store.Images()
+	images, err := lib.Images()
 	if err != nil {
 		return nil, fmt.Errorf("list images: %w", err)
 	}

@@ -24,7 +24,8 @@ func holdID(imageID string) string {
 // container without content is made of it, as buildah makes them. It lasts until
 // Release, also if this process ends before; holding twice is holding once.
 func (s *Store) Hold(ctx context.Context, imageID string) error {
-	if err := ctx.Err(); err != nil {
+	lib, err := s.lib(ctx)
+	if err != nil {
 		return err
 	}
 	id := holdID(imageID)
@@ -33,8 +34,8 @@ func (s *Store) Hold(ctx context.Context, imageID string) error {
 		return fmt.Errorf("encode metadata: %w", err)
 	}
 	for again := range 2 {
-		_, err = s.store.CreateContainer(id, []string{holdName(imageID)}, imageID, LayerID(id), string(meta), nil)
-		if err == nil || s.store.Exists(id) && s.isHeld(id, imageID) {
+		_, err = lib.CreateContainer(id, []string{holdName(imageID)}, imageID, LayerID(id), string(meta), nil)
+		if err == nil || lib.Exists(id) && isHeld(lib, id, imageID) {
 			return nil
 		}
 		if again > 0 || !errors.Is(err, cstorage.ErrDuplicateID) {
@@ -48,8 +49,8 @@ func (s *Store) Hold(ctx context.Context, imageID string) error {
 	return translate("hold image", imageID[:min(12, len(imageID))], err)
 }
 
-func (s *Store) isHeld(id, imageID string) bool {
-	c, err := s.store.Container(id)
+func isHeld(lib cstorage.Store, id, imageID string) bool {
+	c, err := lib.Container(id)
 	return err == nil && c.ImageID == imageID
 }
 

@@ -9,7 +9,7 @@ import (
 func TestHold(t *testing.T) {
 	ctx := t.Context()
 	store := open(t, Options{})
-	lib := store.Library()
+	lib := libraryOf(t, store)
 	layer, err := lib.CreateLayer("", "", nil, "", false, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,8 @@ import (
 // LayerChanges lists what the layer to has over the layer from; an empty from is
 // its parent.
 func (s *Store) LayerChanges(ctx context.Context, from, to string) ([]archive.Change, error) {
-	if err := ctx.Err(); err != nil {
+	lib, err := s.lib(ctx)
+	if err != nil {
 		return nil, err
 	}
 	for _, layer := range []string{from, to} {
@@ -27,11 +28,11 @@ func (s *Store) LayerChanges(ctx context.Context, from, to string) ([]archive.Ch
 			}
 		}
 	}
-	changes, err := s.store.Changes(from, to)
+	changes, err := lib.Changes(from, to)
 	if errors.Is(err, syscall.ENOTDIR) {
 		// The library stumbles over a directory that replaces a file of a layer
 		// below; the whole trees can still be compared.
-		changes, err = s.compareTrees(from, to)
+		changes, err = compareTrees(lib, from, to)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("compare layers: %w", noSpace(err))
@@ -40,9 +41,9 @@ func (s *Store) LayerChanges(ctx context.Context, from, to string) ([]archive.Ch
 }
 
 // compareTrees compares two layers, each with those below it, by mounting them.
-func (s *Store) compareTrees(from, to string) (_ []archive.Change, err error) {
+func compareTrees(lib cstorage.Store, from, to string) (_ []archive.Change, err error) {
 	if from == "" {
-		layer, err := s.store.Layer(to)
+		layer, err := lib.Layer(to)
 		if err != nil {
 			return nil, err
 		}
@@ -53,11 +54,11 @@ func (s *Store) compareTrees(from, to string) (_ []archive.Change, err error) {
 		if layer == "" {
 			continue // the first layer of all: nothing below
 		}
-		if dirs[i], err = s.store.Mount(layer, ""); err != nil {
+		if dirs[i], err = lib.Mount(layer, ""); err != nil {
 			return nil, err
 		}
 		defer func() {
-			_, unmountErr := s.store.Unmount(layer, false)
+			_, unmountErr := lib.Unmount(layer, false)
 			err = errors.Join(err, unmountErr)
 		}()
 	}
@@ -74,29 +75,35 @@ func (s *Store) LayerDiff(ctx context.Context, id string) (io.ReadCloser, error)
 	if err != nil {
 		return nil, err
 	}
+	lib, err := s.lib(ctx)
+	if err != nil {
+		return nil, err
+	}
 	plain := archive.Uncompressed
-	diff, err := s.store.Diff("", c.LayerID, &cstorage.DiffOptions{Compression: &plain})
+	diff, err := lib.Diff("", c.LayerID, &cstorage.DiffOptions{Compression: &plain})
 	return diff, translate("read what is in", id, err)
 }
 
 // NewLayer makes a layer of an image from an archive.
 func (s *Store) NewLayer(ctx context.Context, id, parent string, opts *cstorage.LayerOptions, diff io.Reader) error {
-	if err := ctx.Err(); err != nil {
+	lib, err := s.lib(ctx)
+	if err != nil {
 		return err
 	}
-	_, _, err := s.store.PutLayer(id, parent, nil, "", false, opts, diff)
+	_, _, err = lib.PutLayer(id, parent, nil, "", false, opts, diff)
 	return translate("make layer", id, err)
 }
 
 // NewImage makes an image on a layer and gives it names, which other images
 // lose. An image that is there already only gets the names.
 func (s *Store) NewImage(ctx context.Context, id, layer string, names []string, opts *cstorage.ImageOptions) (existed bool, err error) {
-	if err := ctx.Err(); err != nil {
+	lib, err := s.lib(ctx)
+	if err != nil {
 		return false, err
 	}
-	_, err = s.store.CreateImage(id, names, layer, "", opts)
+	_, err = lib.CreateImage(id, names, layer, "", opts)
 	if errors.Is(err, cstorage.ErrDuplicateID) {
-		return true, translate("name image", id, s.store.AddNames(id, names))
+		return true, translate("name image", id, lib.AddNames(id, names))
 	}
 	return false, translate("make image", id, err)
 }
@@ -110,6 +117,10 @@ func (s *Store) ApplyDiff(ctx context.Context, id string, diff io.Reader) error 
 	if err != nil {
 		return err
 	}
-	_, err = s.store.ApplyDiff(c.LayerID, diff)
+	lib, err := s.lib(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = lib.ApplyDiff(c.LayerID, diff)
 	return translate("unpack the file system of", id, err)
 }

@@ -14,6 +14,9 @@ type library struct {
 	store *Store
 }
 
+// withPassing is the library's store with the passing containers.
+func (s *Store) withPassing(lib cstorage.Store) *library { return &library{Store: lib, store: s} }
+
 // Containers lists all.
 func (l *library) Containers() ([]cstorage.Container, error) {
 	all, err := l.Store.Containers()

@@ -15,7 +15,6 @@ import (
 	"github.com/opencontainers/selinux/go-selinux"
 	cstorage "go.podman.io/storage"
 	drivers "go.podman.io/storage/drivers"
-	"go.podman.io/storage/pkg/idtools"
 	"go.podman.io/storage/pkg/ioutils"
 	"go.podman.io/storage/pkg/lockfile"
 	"go.podman.io/storage/pkg/system"
@@ -66,7 +65,7 @@ type lists struct{ layers, containers *list }
 type place struct{ graphRoot, runRoot, driver string }
 
 func (s *Store) place() place {
-	return place{s.store.GraphRoot(), s.store.RunRoot(), s.store.GraphDriverName()}
+	return place{s.conf.GraphRoot, s.conf.RunRoot, s.conf.GraphDriverName}
 }
 
 // dir is where a list is below a root: "layers", "images" or "containers".
@@ -173,18 +172,25 @@ func (s *Store) plainDriver() (drivers.Driver, bool) {
 	if !plain(&s.conf) {
 		return nil, false
 	}
-	driver, err := s.store.GraphDriver()
+	lib, err := s.opened()
+	if err != nil {
+		return nil, false
+	}
+	driver, err := lib.GraphDriver()
 	return driver, err == nil && driver.SyncMode() == drivers.SyncModeNone
 }
 
 // createListed makes a container. It returns false, having done nothing, when that is
 // for the library to do, or to refuse.
 func (s *Store) createListed(ctx context.Context, o *ContainerOptions, meta string) (bool, error) {
-	driver, ok := s.plainDriver()
-	if !ok || o.Volatile || !o.ordinary() {
+	if o.Volatile || !o.ordinary() {
 		return false, nil
 	}
-	img, err := s.store.Image(o.ImageID)
+	plan, ok := s.newLayers() // first: the library has the same locks
+	if !ok {
+		return false, nil
+	}
+	img, err := s.Image(o.ImageID)
 	if err != nil || img.ID != o.ImageID || img.ReadOnly || img.TopLayer == "" {
 		return false, nil //nolint:nilerr // the library says it in its own words
 	}
@@ -202,7 +208,11 @@ func (s *Store) createListed(ctx context.Context, o *ContainerOptions, meta stri
 	if o.Name != "" {
 		container.Names = []string{o.Name}
 	}
-	if err := l.add(ctx, driver, &layer, &container); err != nil {
+	dir, ok := plan(layer.ID, layer.Parent)
+	if !ok {
+		return false, nil
+	}
+	if err := l.add(ctx, dir, &layer, &container); err != nil {
 		return true, translate("create storage of", o.ID[:12], err)
 	}
 	return true, nil
@@ -224,11 +234,8 @@ func (p place) mayList(l *lists, o *ContainerOptions, top string) (bool, error) 
 			return false, err
 		}
 	}
-	if o.Name != "" {
-		raw, err := json.Marshal(o.Name)
-		if err != nil || string(raw) != `"`+o.Name+`"` || l.containers.Mentions(o.Name) {
-			return false, nil //nolint:nilerr // for the library
-		}
+	if o.Name != "" && (!jsonlist.AsIs(o.Name) || l.containers.Mentions(o.Name)) {
+		return false, nil // for the library
 	}
 	// An image is removed under the lock of the layers, which is held.
 	images, err := os.ReadFile(filepath.Join(p.dir(p.graphRoot, "images"), "images.json"))
@@ -236,7 +243,7 @@ func (p place) mayList(l *lists, o *ContainerOptions, top string) (bool, error) 
 }
 
 // add makes the directory of a layer and lists layer and container; all or nothing.
-func (l *lists) add(ctx context.Context, driver drivers.Driver, layer *cstorage.Layer, container *cstorage.Container) error {
+func (l *lists) add(ctx context.Context, dir newLayer, layer *cstorage.Layer, container *cstorage.Container) error {
 	layerRecord, err := json.Marshal(layer)
 	if err != nil {
 		return err
@@ -245,17 +252,14 @@ func (l *lists) add(ctx context.Context, driver drivers.Driver, layer *cstorage.
 	if err != nil {
 		return err
 	}
-	err = step.Do(ctx, "storage.layer", func() error {
-		return driver.CreateReadWrite(layer.ID, layer.Parent, &drivers.CreateOpts{IDMappings: &idtools.IDMappings{}})
-	})
-	if err != nil {
+	if err := step.Do(ctx, "storage.layer", dir.make); err != nil {
 		return err
 	}
 	if err = l.layers.write(l.layers.With(layerRecord)); err == nil {
 		err = step.Do(ctx, "storage.listed", func() error { return l.containers.write(l.containers.With(containerRecord)) })
 	}
 	if err != nil {
-		return errors.Join(err, driver.Remove(layer.ID), l.layers.undo(layer.ID))
+		return errors.Join(err, dir.undo(), l.layers.undo(layer.ID))
 	}
 	return nil
 }

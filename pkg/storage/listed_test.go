@@ -19,11 +19,11 @@ func withImage(t *testing.T) (store *Store, opts Options, img string) {
 	dir := t.TempDir()
 	opts = Options{Root: filepath.Join(dir, "root"), RunRoot: filepath.Join(dir, "run")}
 	store = open(t, opts)
-	layer, err := store.Library().CreateLayer(id(100), "", nil, "", false, nil)
+	layer, err := libraryOf(t, store).CreateLayer(id(100), "", nil, "", false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	image, err := store.Library().CreateImage(id(200), []string{"localhost/img:latest"}, layer.ID, "", nil)
+	image, err := libraryOf(t, store).CreateImage(id(200), []string{"localhost/img:latest"}, layer.ID, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,12 +43,12 @@ func listed(t *testing.T, s *Store, o ContainerOptions) bool {
 // names are those of all containers as the library sees them.
 func names(t *testing.T, s *Store) (all []string) {
 	t.Helper()
-	containers, err := s.Library().Containers()
+	containers, err := libraryOf(t, s).Containers()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range containers {
-		if _, err := s.Library().Layer(c.LayerID); err != nil {
+		if _, err := libraryOf(t, s).Layer(c.LayerID); err != nil {
 			t.Errorf("layer of %s: %v", c.Names, err)
 		}
 		all = append(all, c.Names...)
@@ -75,7 +75,7 @@ func TestListedContainersAreTheLibrarys(t *testing.T) {
 	if err != nil || c.ID != id(2) || c.ImageID != img || c.Creator != Creator || c.RunDir != "/run/pod" || c.LayerID != LayerID(id(2)) {
 		t.Errorf("Container: %+v, %v", c, err)
 	}
-	if _, err := store.Library().DeleteImage(img, true); !errors.Is(err, cstorage.ErrImageUsedByContainer) {
+	if _, err := libraryOf(t, store).DeleteImage(img, true); !errors.Is(err, cstorage.ErrImageUsedByContainer) {
 		t.Errorf("DeleteImage: %v", err)
 	}
 	// The library writes its lists again.
@@ -112,7 +112,7 @@ func TestListedContainersAreTheLibrarys(t *testing.T) {
 	if got := names(t, store); len(got) != 0 {
 		t.Errorf("left in the end: %v", got)
 	}
-	if layers, err := store.Library().Layers(); err != nil || len(layers) != 1 {
+	if layers, err := libraryOf(t, store).Layers(); err != nil || len(layers) != 1 {
 		t.Errorf("layers: %v, %v", layers, err)
 	}
 }
@@ -189,7 +189,7 @@ func TestUnusualList(t *testing.T) {
 // What kills between the steps leave goes with the container.
 func TestHalfListed(t *testing.T) {
 	store, _, img := withImage(t)
-	driver, err := store.Library().GraphDriver()
+	driver, err := libraryOf(t, store).GraphDriver()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,12 +199,12 @@ func TestHalfListed(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The layer, but not the container.
-	if _, err := store.Library().CreateLayer(LayerID(id(2)), parent, nil, "", true, nil); err != nil {
+	if _, err := libraryOf(t, store).CreateLayer(LayerID(id(2)), parent, nil, "", true, nil); err != nil {
 		t.Fatal(err)
 	}
 	// The container without the layer, and without its directory.
 	listed(t, store, ContainerOptions{ID: id(3), ImageID: img})
-	if err := store.Library().DeleteLayer(LayerID(id(3))); err == nil {
+	if err := libraryOf(t, store).DeleteLayer(LayerID(id(3))); err == nil {
 		t.Fatal("the library deletes a layer in use")
 	}
 	l, err := store.place().openList("layers")
@@ -222,7 +222,7 @@ func TestHalfListed(t *testing.T) {
 		}
 		noLayer(t, store, LayerID(id(n)))
 	}
-	if layers, err := store.Library().Layers(); err != nil || len(layers) != 1 {
+	if layers, err := libraryOf(t, store).Layers(); err != nil || len(layers) != 1 {
 		t.Errorf("layers: %v, %v", layers, err)
 	}
 	if entries, err := os.ReadDir(store.layerDir("l")); err == nil && len(entries) != 1 {

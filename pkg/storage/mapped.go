@@ -51,6 +51,7 @@ type mapping struct {
 	MapOptions
 
 	store      *Store
+	lib        cstorage.Store
 	image      *cstorage.Image
 	uids, gids []idtools.IDMap
 	// layers are those of the image, the lowest first.
@@ -86,14 +87,19 @@ func (s *Store) MapImage(ctx context.Context, opts MapOptions) error {
 // the layers.
 func (m *mapping) needed() (bool, error) {
 	s := m.store
-	if m.ImageID == "" || len(m.uids) == 0 || s.store.GraphDriverName() != "overlay" || s.conf.ImageStore != "" {
+	if m.ImageID == "" || len(m.uids) == 0 || s.conf.GraphDriverName != "overlay" || s.conf.ImageStore != "" {
 		return false, nil
 	}
+	lib, err := s.opened()
+	if err != nil {
+		return false, err
+	}
+	m.lib = lib
 	shifts, err := s.shifts(m.uids, m.gids)
 	if err != nil || shifts {
 		return false, err
 	}
-	if m.image, err = s.store.Image(m.ImageID); err != nil {
+	if m.image, err = lib.Image(m.ImageID); err != nil {
 		return false, translate("layers of", m.ImageID, err)
 	}
 	if m.image.ReadOnly || m.image.TopLayer == "" {
@@ -104,13 +110,13 @@ func (m *mapping) needed() (bool, error) {
 		return false, err
 	}
 	for _, id := range append([]string{m.image.TopLayer}, m.image.MappedTopLayers...) {
-		layer, err := s.store.Layer(id)
+		layer, err := lib.Layer(id)
 		if err == nil && slices.Equal(layer.UIDMap, m.uids) && slices.Equal(layer.GIDMap, m.gids) && len(suspect) == 0 {
 			return false, nil
 		}
 	}
 	for id := m.image.TopLayer; id != ""; {
-		layer, err := s.store.Layer(id)
+		layer, err := lib.Layer(id)
 		if err != nil {
 			return false, translate("layers of", m.ImageID, err)
 		}
@@ -126,12 +132,12 @@ func (m *mapping) needed() (bool, error) {
 }
 
 func (s *Store) layerDir(id string) string {
-	return filepath.Join(s.store.GraphRoot(), "overlay", id)
+	return filepath.Join(s.conf.GraphRoot, "overlay", id)
 }
 
 // run makes what is missing, from the lowest layer up.
 func (m *mapping) run(ctx context.Context) error {
-	if err := m.store.settleMapped(ctx); err != nil {
+	if err := m.store.settleMapped(ctx, m.lib); err != nil {
 		return err
 	}
 	parent := ""
@@ -175,7 +181,7 @@ func (m *mapping) make(ctx context.Context, i int, id, parent string) error {
 		return err
 	}
 	defer place.unlock()
-	if _, err := m.store.store.Layer(id); err == nil {
+	if _, err := m.lib.Layer(id); err == nil {
 		return place.clearTree()
 	}
 	if err := place.clear(); err != nil {
@@ -204,7 +210,7 @@ func (m *mapping) tell(p MapProgress) {
 // to where the layer's files belong.
 func (m *mapping) stage(ctx context.Context, i int, place *mappingPlace) (*graphdriver.DriverWithDifferOutput, error) {
 	dir := ""
-	staged, err := m.store.store.PrepareStagedLayer(&graphdriver.ApplyDiffWithDifferOpts{}, filler(func(tree string) error {
+	staged, err := m.lib.PrepareStagedLayer(&graphdriver.ApplyDiffWithDifferOpts{}, filler(func(tree string) error {
 		dir = filepath.Dir(tree)
 		if err := place.note(m.layers[i].ID, dir); err != nil {
 			return err
@@ -258,7 +264,7 @@ func (m *mapping) put(layer *cstorage.Layer, id, parent string, staged *graphdri
 		return err
 	}
 	mode := info.Mode()
-	_, err = m.store.store.ApplyStagedLayer(cstorage.ApplyStagedLayerOptions{
+	_, err = m.lib.ApplyStagedLayer(cstorage.ApplyStagedLayerOptions{
 		ID: id, ParentLayer: parent, MountLabel: layer.MountLabel,
 		LayerOptions: &cstorage.LayerOptions{
 			IDMappingOptions: cstorage.LayerIDMappingOptions{UIDMap: m.uids, GIDMap: m.gids},
@@ -298,7 +304,7 @@ func mapID(maps []idtools.IDMap, id uint32) uint32 {
 // like is another image's copy of the same layer for the same ids: its files can
 // have one name more.
 func (m *mapping) like(layer string) string {
-	all, err := m.store.store.Layers()
+	all, err := m.lib.Layers()
 	if err != nil {
 		return ""
 	}
@@ -313,7 +319,7 @@ func (m *mapping) like(layer string) string {
 // copyTarSplit copies what the library needs to make the layer's archive again,
 // digest by digest.
 func (m *mapping) copyTarSplit(from, to string) error {
-	dir := filepath.Join(m.store.store.GraphRoot(), "overlay-layers")
+	dir := filepath.Join(m.store.conf.GraphRoot, "overlay-layers")
 	in, err := os.Open(filepath.Join(dir, from+".tar-split.gz"))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil

@@ -42,7 +42,7 @@ func (s *Store) mappingPlace(id string) (*mappingPlace, error) {
 	return &mappingPlace{base: filepath.Join(s.mappingDir(), id), staging: s.stagingDir()}, nil
 }
 
-func (s *Store) stagingDir() string { return filepath.Join(s.store.GraphRoot(), "overlay", "staging") }
+func (s *Store) stagingDir() string { return filepath.Join(s.conf.GraphRoot, "overlay", "staging") }
 
 // lock takes the lock; waiting is called if somebody has it.
 func (p *mappingPlace) lock(ctx context.Context, waiting func()) error {
@@ -163,7 +163,7 @@ func (s *Store) suspects() (map[string]string, error) {
 
 // settleMapped looks at the copies of an earlier boot. One that is not whole is
 // removed with what is on it; if that is a container, the user is told.
-func (s *Store) settleMapped(ctx context.Context) error {
+func (s *Store) settleMapped(ctx context.Context, lib cstorage.Store) error {
 	suspects, err := s.suspects()
 	if err != nil {
 		return err
@@ -176,7 +176,7 @@ func (s *Store) settleMapped(ctx context.Context) error {
 		if err := place.lock(ctx, func() {}); err != nil {
 			return err
 		}
-		err = s.settleCopy(ctx, id, of)
+		err = s.settleCopy(ctx, lib, id, of)
 		if err == nil {
 			err = place.clear()
 		}
@@ -188,8 +188,8 @@ func (s *Store) settleMapped(ctx context.Context) error {
 	return nil
 }
 
-func (s *Store) settleCopy(ctx context.Context, id, of string) error {
-	layer, err := s.store.Layer(id)
+func (s *Store) settleCopy(ctx context.Context, lib cstorage.Store, id, of string) error {
+	layer, err := lib.Layer(id)
 	if err != nil {
 		return nil //nolint:nilerr // it did not come to be
 	}
@@ -202,15 +202,15 @@ func (s *Store) settleCopy(ctx context.Context, id, of string) error {
 	if of != "" && (err == nil || ctx.Err() != nil) {
 		return err
 	}
-	if of != "" && !s.store.Exists(of) {
+	if of != "" && !lib.Exists(of) {
 		return nil // the image is gone, so its copy is not used any more
 	}
-	return s.dropWithAbove(id)
+	return s.dropWithAbove(lib, id)
 }
 
 // dropWithAbove removes a layer and those that are on it.
-func (s *Store) dropWithAbove(id string) error {
-	all, err := s.store.MultiList(cstorage.MultiListOptions{Layers: true, Containers: true})
+func (s *Store) dropWithAbove(lib cstorage.Store, id string) error {
+	all, err := lib.MultiList(cstorage.MultiListOptions{Layers: true, Containers: true})
 	if err != nil {
 		return fmt.Errorf("list layers: %w", err)
 	}
@@ -229,7 +229,7 @@ func (s *Store) dropWithAbove(id string) error {
 		}
 	}
 	for _, layer := range slices.Backward(doomed) {
-		if err := s.deleteLayer(layer); err != nil {
+		if err := s.deleteLayer(lib, layer); err != nil {
 			return err
 		}
 	}
@@ -237,7 +237,7 @@ func (s *Store) dropWithAbove(id string) error {
 }
 
 // sweepMapping removes what killed copies have left.
-func (s *Store) sweepMapping() error {
+func (s *Store) sweepMapping(lib cstorage.Store) error {
 	entries, err := os.ReadDir(s.mappingDir())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -256,7 +256,7 @@ func (s *Store) sweepMapping() error {
 		} else if !ok {
 			continue
 		}
-		if _, absent := s.store.Layer(id); absent != nil {
+		if _, absent := lib.Layer(id); absent != nil {
 			err = place.clear()
 		}
 		place.unlock()
@@ -271,7 +271,7 @@ func (s *Store) sweepMapping() error {
 // owners. The library does so only when it makes the layer itself, so this is its
 // file, written under its lock, as it does it.
 func (s *Store) addMappedTop(image, layer string) (err error) {
-	dir := filepath.Join(s.store.GraphRoot(), "overlay-images")
+	dir := filepath.Join(s.conf.GraphRoot, "overlay-images")
 	lock, err := lockfile.GetLockFile(filepath.Join(dir, "images.lock"))
 	if err != nil {
 		return fmt.Errorf("lock the list of images: %w", err)

@@ -27,7 +27,7 @@ const (
 
 // MapWay says which way this store gets.
 func (s *Store) MapWay() (MapWay, error) {
-	if s.store.GraphDriverName() != "overlay" || s.conf.ImageStore != "" {
+	if s.conf.GraphDriverName != "overlay" || s.conf.ImageStore != "" {
 		return MapByLibrary, nil
 	}
 	// Maps of several pieces, as those of keep-id are.
@@ -38,7 +38,7 @@ func (s *Store) MapWay() (MapWay, error) {
 		return MapByLibrary, err
 	case shifts:
 		return MapByKernel, nil
-	case Reflinks(filepath.Join(s.store.GraphRoot(), "overlay")):
+	case Reflinks(filepath.Join(s.conf.GraphRoot, "overlay")):
 		return MapByReflink, nil
 	}
 	return MapByCopy, nil
@@ -47,7 +47,11 @@ func (s *Store) MapWay() (MapWay, error) {
 // shifts says whether the driver shows files with other owners by itself: by
 // idmapped mounts, or by fuse-overlayfs.
 func (s *Store) shifts(uids, gids []idtools.IDMap) (bool, error) {
-	driver, err := s.store.GraphDriver()
+	lib, err := s.opened()
+	if err != nil {
+		return false, err
+	}
+	driver, err := lib.GraphDriver()
 	if err != nil {
 		return false, fmt.Errorf("driver of the store: %w", err)
 	}
@@ -62,7 +66,7 @@ func (s *Store) shifts(uids, gids []idtools.IDMap) (bool, error) {
 // without userxattr, which a user's overlay needs, and so never finds that a file
 // system can do it which the user's namespace has mounted (tmpfs, for one).
 func (s *Store) probeIDMapped() error {
-	run := filepath.Join(s.store.RunRoot(), "overlay")
+	run := filepath.Join(s.conf.RunRoot, "overlay")
 	answer := filepath.Join(run, "idmapped-lower-dir-")
 	tried := filepath.Join(run, "pod-tried-idmapped")
 	if _, err := os.Lstat(tried); err == nil || os.Geteuid() != 0 {
@@ -71,7 +75,7 @@ func (s *Store) probeIDMapped() error {
 	if err := os.MkdirAll(run, 0o700); err != nil {
 		return fmt.Errorf("make directory: %w", err)
 	}
-	if idmapped(filepath.Join(s.store.GraphRoot(), "overlay")) {
+	if idmapped(filepath.Join(s.conf.GraphRoot, "overlay")) {
 		if err := os.WriteFile(answer+"true", nil, 0o600); err != nil {
 			return fmt.Errorf("note what the kernel can: %w", err)
 		}

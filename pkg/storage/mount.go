@@ -28,15 +28,19 @@ func (s *Store) Mount(ctx context.Context, id string) (string, error) {
 	if done || err != nil {
 		return at, translate("mount", id, err)
 	}
+	lib, err := s.lib(ctx)
+	if err != nil {
+		return "", err
+	}
 	label := ""
 	if selinux.GetEnabled() {
-		c, err := s.store.Container(id)
+		c, err := lib.Container(id)
 		if err != nil {
 			return "", translate("mount", id, err)
 		}
 		label = c.MountLabel()
 	}
-	path, err := s.store.Mount(id, label)
+	path, err := lib.Mount(id, label)
 	if errors.Is(err, cstorage.ErrLayerUnknown) {
 		err = cstorage.ErrContainerUnknown
 	}
@@ -53,7 +57,11 @@ func (s *Store) Unmount(ctx context.Context, id string, force bool) (bool, error
 	if done, err := s.whilePassing(ctx, id, func(p *passing) (err error) { left, err = s.unmountPassing(p, force); return err }); done || err != nil {
 		return left, translate("unmount", id, err)
 	}
-	still, err := s.store.Unmount(id, force)
+	lib, err := s.lib(ctx)
+	if err != nil {
+		return false, err
+	}
+	still, err := lib.Unmount(id, force)
 	if errors.Is(err, cstorage.ErrLayerNotMounted) || errors.Is(err, cstorage.ErrLayerUnknown) {
 		return false, nil
 	}
@@ -70,7 +78,11 @@ func (s *Store) Mounted(ctx context.Context, id string) (int, error) {
 	} else if p != nil {
 		return p.Mounts, nil
 	}
-	count, err := s.store.Mounted(id)
+	lib, err := s.lib(ctx)
+	if err != nil {
+		return 0, err
+	}
+	count, err := lib.Mounted(id)
 	if errors.Is(err, cstorage.ErrLayerUnknown) {
 		err = cstorage.ErrContainerUnknown
 	}
@@ -89,7 +101,11 @@ func (s *Store) MountPoint(ctx context.Context, id string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	layer, err := s.store.Layer(c.LayerID)
+	lib, err := s.lib(ctx)
+	if err != nil {
+		return "", err
+	}
+	layer, err := lib.Layer(c.LayerID)
 	if err != nil {
 		return "", translate("mount of", id, err)
 	}
@@ -101,12 +117,12 @@ func (s *Store) MountPoint(ctx context.Context, id string) (string, error) {
 
 // ContainerDir is where files of the container that last are kept.
 func (s *Store) ContainerDir(id string) string {
-	return filepath.Join(s.store.GraphRoot(), s.store.GraphDriverName()+"-containers", id, "userdata")
+	return filepath.Join(s.conf.GraphRoot, s.conf.GraphDriverName+"-containers", id, "userdata")
 }
 
 // RunDir is where files of the container that end with the boot are kept.
 func (s *Store) RunDir(id string) string {
-	return filepath.Join(s.store.RunRoot(), s.store.GraphDriverName()+"-containers", id, "userdata")
+	return filepath.Join(s.conf.RunRoot, s.conf.GraphDriverName+"-containers", id, "userdata")
 }
 
 // Size is what the container has written over its image, in bytes.
@@ -121,7 +137,11 @@ func (s *Store) Size(ctx context.Context, id string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	size, err := s.store.DiffSize("", c.LayerID)
+	lib, err := s.lib(ctx)
+	if err != nil {
+		return 0, err
+	}
+	size, err := lib.DiffSize("", c.LayerID)
 	return size, translate("size of", id, err)
 }
 
@@ -134,7 +154,11 @@ func (s *Store) Changes(ctx context.Context, id string) ([]archive.Change, error
 	if err != nil {
 		return nil, err
 	}
-	changes, err := s.store.Changes("", c.LayerID)
+	lib, err := s.lib(ctx)
+	if err != nil {
+		return nil, err
+	}
+	changes, err := lib.Changes("", c.LayerID)
 	return changes, translate("changes of", id, err)
 }
 
@@ -150,7 +174,11 @@ func (s *Store) DiffPath(ctx context.Context, id string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	driver, err := s.store.GraphDriver()
+	lib, err := s.lib(ctx)
+	if err != nil {
+		return "", err
+	}
+	driver, err := lib.GraphDriver()
 	if err != nil {
 		return "", fmt.Errorf("driver of the store: %w", err)
 	}
@@ -163,7 +191,7 @@ func (s *Store) DiffPath(ctx context.Context, id string) (string, error) {
 			return data[key], nil
 		}
 	}
-	return filepath.Join(s.store.GraphRoot(), "vfs", "dir", c.LayerID), nil
+	return filepath.Join(s.conf.GraphRoot, "vfs", "dir", c.LayerID), nil
 }
 
 // DriverData is what inspect shows of the driver: its paths for a container.
@@ -177,7 +205,11 @@ func (s *Store) DriverData(ctx context.Context, id string) (map[string]string, e
 	if err != nil {
 		return nil, err
 	}
-	driver, err := s.store.GraphDriver()
+	lib, err := s.lib(ctx)
+	if err != nil {
+		return nil, err
+	}
+	driver, err := lib.GraphDriver()
 	if err != nil {
 		return nil, fmt.Errorf("driver of the store: %w", err)
 	}
@@ -185,7 +217,7 @@ func (s *Store) DriverData(ctx context.Context, id string) (map[string]string, e
 	if err != nil {
 		return nil, translate("layer of", id, err)
 	}
-	if count, err := s.store.Mounted(c.LayerID); err != nil || count == 0 {
+	if count, err := lib.Mounted(c.LayerID); err != nil || count == 0 {
 		delete(data, "MergedDir")
 	}
 	return data, nil
@@ -194,10 +226,11 @@ func (s *Store) DriverData(ctx context.Context, id string) (map[string]string, e
 // ImageSizes returns the size of every image, layers shared by several counted
 // for each.
 func (s *Store) ImageSizes(ctx context.Context) (map[string]int64, error) {
-	if err := ctx.Err(); err != nil {
+	lib, err := s.lib(ctx)
+	if err != nil {
 		return nil, err
 	}
-	all, err := s.store.MultiList(cstorage.MultiListOptions{Images: true, Layers: true})
+	all, err := lib.MultiList(cstorage.MultiListOptions{Images: true, Layers: true})
 	if err != nil {
 		return nil, fmt.Errorf("list images: %w", err)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"go.podman.io/storage/pkg/system"
 	"go.podman.io/storage/pkg/unshare"
+	"go.podman.io/storage/types"
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-pod/pod/internal/flock"
@@ -60,15 +61,15 @@ func (s *Store) graphOf(layer string) string {
 // passingHome has the layers of passing containers whose records are in this run
 // directory: another one, of a command without XDG_RUNTIME_DIR, has others.
 func (s *Store) passingHome() string {
-	sum := sha256.Sum256([]byte(s.store.RunRoot()))
-	return filepath.Join(s.store.GraphRoot(), passingDir, hex.EncodeToString(sum[:6]))
+	sum := sha256.Sum256([]byte(s.conf.RunRoot))
+	return filepath.Join(s.conf.GraphRoot, passingDir, hex.EncodeToString(sum[:6]))
 }
 
 // runName is the file in passingHome that names the run directory.
 const runName = "run"
 
 func (s *Store) runOf(layer string) string {
-	return filepath.Join(s.store.RunRoot(), passingDir, layer)
+	return filepath.Join(s.conf.RunRoot, passingDir, layer)
 }
 
 // mergedOf is where a passing container is mounted.
@@ -77,16 +78,18 @@ func (s *Store) mergedOf(layer string) string { return filepath.Join(s.runOf(lay
 // canPass says whether a container may be a passing one: with nothing of what the
 // library does beyond an overlay of the image's layers.
 func (s *Store) canPass(o *ContainerOptions) bool {
-	return o.Volatile && o.ordinary() && plain(&s.conf) && s.store.GraphDriverName() == overlayName && unshare.IsRootless() &&
-		!slices.ContainsFunc(s.conf.GraphDriverOptions, unlikePlain) &&
-		!s.mountedByProgram()
+	return o.Volatile && o.ordinary() && (s.known || unshare.IsRootless() && byKernel(&s.conf))
 }
 
-// mountedByProgram says whether the store's layers were made with fuse-overlayfs, which
-// has its own way to mark what was deleted: the driver notes so.
-func (s *Store) mountedByProgram() bool {
-	note, err := os.ReadFile(filepath.Join(s.store.GraphRoot(), overlayName, ".has-mount-program"))
-	return err == nil && strings.TrimSpace(string(note)) == "true"
+// byKernel says whether layers are plain directories that the kernel mounts, and have
+// always been: fuse-overlayfs has its own way to mark what was deleted.
+func byKernel(conf *types.StoreOptions) bool {
+	if !plain(conf) || conf.GraphDriverName != overlayName || slices.ContainsFunc(conf.GraphDriverOptions, unlikePlain) {
+		return false
+	}
+	// The driver notes whether it saw files of a program's.
+	note, err := os.ReadFile(filepath.Join(conf.GraphRoot, overlayName, ".has-mount-program"))
+	return err != nil || strings.TrimSpace(string(note)) != "true"
 }
 
 // unlikePlain says whether an option of the driver asks for other mounts than plain
@@ -94,7 +97,7 @@ func (s *Store) mountedByProgram() bool {
 // metacopy the driver leaves out there (both are in Fedora's storage.conf).
 func unlikePlain(option string) bool {
 	key, value, _ := strings.Cut(option, "=")
-	switch strings.TrimPrefix(strings.TrimPrefix(key, "overlay2."), "overlay.") {
+	switch driverKey(key) {
 	case "sync", "skip_mount_home", "ignore_chown_errors":
 		return false
 	case "mountopt":
@@ -107,7 +110,11 @@ func unlikePlain(option string) bool {
 // an image whose layers are not plain directories of this store.
 func (s *Store) createPassing(ctx context.Context, o *ContainerOptions) (bool, error) {
 	if o.Name != "" {
-		if c, err := s.store.Container(o.Name); err == nil && slices.Contains(c.Names, o.Name) {
+		taken, err := s.named(o.Name)
+		if err != nil {
+			return true, err
+		}
+		if taken {
 			return true, fmt.Errorf("create storage of %s: %w: %s", o.ID[:12], ErrNameInUse, o.Name)
 		}
 	}
@@ -117,7 +124,7 @@ func (s *Store) createPassing(ctx context.Context, o *ContainerOptions) (bool, e
 		return true, err
 	}
 	defer unlock()
-	img, err := s.store.Image(o.ImageID)
+	img, err := s.Image(o.ImageID)
 	if err != nil {
 		return true, translate("create storage of", o.ID[:12], err)
 	}
@@ -179,13 +186,13 @@ func (s *Store) makePassingHome() error {
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return err
 	}
-	return wholefile.Write(filepath.Join(home, runName), ".run-*", []byte(s.store.RunRoot()))
+	return wholefile.Write(filepath.Join(home, runName), ".run-*", []byte(s.conf.RunRoot))
 }
 
 // plainLayers are the directories of an image's layers, the top one first; nil if one
 // of them is anything but a directory of this store.
 func (s *Store) plainLayers(top string) []string {
-	home := filepath.Join(s.store.GraphRoot(), overlayName)
+	home := filepath.Join(s.conf.GraphRoot, overlayName)
 	ids := []string{top}
 	below, err := os.ReadFile(filepath.Join(home, top, "lower-layers"))
 	switch {
@@ -195,9 +202,14 @@ func (s *Store) plainLayers(top string) []string {
 		}
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil
-	default: // the first layer of all, or made by an older tool
+	case s.known && firstLayer(filepath.Join(home, top)):
+	default: // made by an older tool
+		lib, err := s.opened()
+		if err != nil {
+			return nil
+		}
 		for id := top; ; {
-			layer, err := s.store.Layer(id)
+			layer, err := lib.Layer(id)
 			if err != nil {
 				return nil
 			}
@@ -224,6 +236,13 @@ func (s *Store) plainLayers(top string) []string {
 		return nil
 	}
 	return dirs
+}
+
+// firstLayer says whether the driver made the directory of a layer with none below it.
+func firstLayer(dir string) bool {
+	_, empty := os.Lstat(filepath.Join(dir, "empty"))
+	_, lower := os.Lstat(filepath.Join(dir, "lower"))
+	return empty == nil && errors.Is(lower, fs.ErrNotExist)
 }
 
 // savePassing writes the record.
@@ -305,7 +324,7 @@ func (s *Store) whileRecorded(id string, work func(p *passing) error) (bool, err
 
 // allPassing lists the passing containers.
 func (s *Store) allPassing() ([]*passing, error) {
-	layers, err := markedIn(filepath.Join(s.store.RunRoot(), passingDir))
+	layers, err := markedIn(filepath.Join(s.conf.RunRoot, passingDir))
 	if err != nil {
 		return nil, fmt.Errorf("list records of storage: %w", err)
 	}
@@ -325,7 +344,7 @@ func (s *Store) allPassing() ([]*passing, error) {
 // lockImage is what keeps an image from being removed while a container of it is being
 // made: shared for the one, alone for the other.
 func (s *Store) lockImage(id string, how int) (unlock func(), err error) {
-	path := filepath.Join(s.store.RunRoot(), passingDir, filepath.Base(id)+".lock")
+	path := filepath.Join(s.conf.RunRoot, passingDir, filepath.Base(id)+".lock")
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
@@ -404,7 +423,7 @@ func markedIn(dir string) ([]string, error) {
 
 // dropPassing removes layers of passing containers of run directories that are gone.
 func (s *Store) dropPassing() error {
-	homes, err := filepath.Glob(filepath.Join(s.store.GraphRoot(), passingDir, "*", runName))
+	homes, err := filepath.Glob(filepath.Join(s.conf.GraphRoot, passingDir, "*", runName))
 	var errs []error
 	for _, name := range homes {
 		run, err := os.ReadFile(name)

@@ -105,19 +105,23 @@ func (p *passing) driverData(s *Store) map[string]string {
 func (s *Store) adopt(ctx context.Context, id string) error {
 	_, err := s.whileRecorded(id, func(p *passing) error {
 		ctx = context.WithoutCancel(ctx)
+		lib, err := s.lib(ctx)
+		if err != nil {
+			return err
+		}
 		p.Adopting = true
 		if err := s.savePassing(p); err != nil {
 			return err
 		}
-		after := filepath.Join(s.store.GraphRoot(), overlayName, p.layer, "merged")
-		if err := s.moveMount(ctx, p, after); err != nil {
+		after := filepath.Join(s.conf.GraphRoot, overlayName, p.layer, "merged")
+		if err := s.moveMount(ctx, lib, p, after); err != nil {
 			return err
 		}
 		if err := step.Do(ctx, "passing.adopt", func() error { return s.handOver(p.layer) }); err != nil {
 			return err
 		}
 		if mountedAt(after) {
-			if err := s.countMounts(p); err != nil {
+			if err := countMounts(lib, p); err != nil {
 				return err
 			}
 		}
@@ -131,7 +135,7 @@ func (s *Store) adopt(ctx context.Context, id string) error {
 
 // moveMount makes the library's container, unless that has the files already, and moves
 // the mount there, if there is one.
-func (s *Store) moveMount(ctx context.Context, p *passing, after string) error {
+func (s *Store) moveMount(ctx context.Context, lib cstorage.Store, p *passing, after string) error {
 	merged := s.mergedOf(p.layer)
 	if _, err := os.Lstat(filepath.Join(s.graphOf(p.layer), "diff")); err == nil {
 		if mountedAt(after) && !mountedAt(merged) {
@@ -140,7 +144,7 @@ func (s *Store) moveMount(ctx context.Context, p *passing, after string) error {
 				return fmt.Errorf("move mount %s: %w", after, err)
 			}
 		}
-		if err := s.makeAdopted(p); err != nil {
+		if err := s.makeAdopted(lib, p); err != nil {
 			return err
 		}
 	}
@@ -149,19 +153,19 @@ func (s *Store) moveMount(ctx context.Context, p *passing, after string) error {
 	}
 	err := step.Do(ctx, "passing.move", func() error { return unix.Mount(merged, after, "", unix.MS_MOVE, "") })
 	if err != nil {
-		return errors.Join(fmt.Errorf("move mount %s: %w", merged, err), s.store.DeleteContainer(p.ID))
+		return errors.Join(fmt.Errorf("move mount %s: %w", merged, err), lib.DeleteContainer(p.ID))
 	}
 	return nil
 }
 
 // countMounts has the library count what is mounted already: it finds it so.
-func (s *Store) countMounts(p *passing) error {
+func countMounts(lib cstorage.Store, p *passing) error {
 	for {
-		count, err := s.store.Mounted(p.ID)
+		count, err := lib.Mounted(p.ID)
 		if err != nil || count >= p.Mounts {
 			return err
 		}
-		if _, err := s.store.Mount(p.ID, ""); err != nil {
+		if _, err := lib.Mount(p.ID, ""); err != nil {
 			return err
 		}
 	}
@@ -182,17 +186,17 @@ func (s *Store) leaveLink(layer, to string) error {
 }
 
 // makeAdopted makes the library's container, empty, over what a killed try has left.
-func (s *Store) makeAdopted(p *passing) error {
+func (s *Store) makeAdopted(lib cstorage.Store, p *passing) error {
 	if err := s.dropEmptyNote(p.layer); err != nil {
 		return err
 	}
-	if err := s.store.DeleteContainer(p.ID); err != nil && !errors.Is(err, cstorage.ErrNotAContainer) && !errors.Is(err, cstorage.ErrContainerUnknown) {
+	if err := lib.DeleteContainer(p.ID); err != nil && !errors.Is(err, cstorage.ErrNotAContainer) && !errors.Is(err, cstorage.ErrContainerUnknown) {
 		return err
 	}
-	if err := s.deleteLayer(p.layer); err != nil {
+	if err := s.deleteLayer(lib, p.layer); err != nil {
 		return err
 	}
-	_, err := s.store.CreateContainer(p.ID, p.describe().Names, p.ImageID, p.layer, shortMark+p.RunDir, &cstorage.ContainerOptions{
+	_, err := lib.CreateContainer(p.ID, p.describe().Names, p.ImageID, p.layer, shortMark+p.RunDir, &cstorage.ContainerOptions{
 		IDMappingOptions: (&ContainerOptions{}).mappings(), Volatile: true,
 	})
 	return err
@@ -203,12 +207,12 @@ func (s *Store) makeAdopted(p *passing) error {
 // over itself, and between two mounts nothing can be renamed. The overlay that is
 // mounted holds its directories, not their names.
 func (s *Store) handOver(layer string) error {
-	root, err := unix.OpenTree(unix.AT_FDCWD, s.store.GraphRoot(), unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	root, err := unix.OpenTree(unix.AT_FDCWD, s.conf.GraphRoot, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", s.store.GraphRoot(), err)
+		return fmt.Errorf("open %s: %w", s.conf.GraphRoot, err)
 	}
 	defer unix.Close(root) //nolint:errcheck // a descriptor
-	home, err := filepath.Rel(s.store.GraphRoot(), s.graphOf(layer))
+	home, err := filepath.Rel(s.conf.GraphRoot, s.graphOf(layer))
 	if err != nil {
 		return err
 	}

@@ -41,9 +41,6 @@ type recorded struct {
 	deleted   []string
 }
 
-func (r *recorded) GraphRoot() string       { return r.root }
-func (r *recorded) RunRoot() string         { return r.run }
-func (r *recorded) GraphDriverName() string { return overlayName }
 func (r *recorded) Containers() ([]cstorage.Container, error) {
 	return []cstorage.Container{{ID: id(99), ImageID: "other"}}, nil
 }
@@ -77,7 +74,9 @@ func passingStore(t *testing.T) (*Store, *recorded) {
 	if err := os.WriteFile(filepath.Join(r.root, "overlay/top/lower-layers"), []byte("base"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return &Store{store: r, conf: types.StoreOptions{}}, r
+	s := &Store{conf: types.StoreOptions{GraphRoot: r.root, RunRoot: r.run, GraphDriverName: overlayName}}
+	s.once.Do(func() { s.store = r })
+	return s, r
 }
 
 func TestPassingLife(t *testing.T) {
@@ -110,11 +109,11 @@ func TestPassingLife(t *testing.T) {
 	if uids, gids, err := s.IDMaps(ctx, id(1)); uids != nil || gids != nil || err != nil {
 		t.Errorf("IDMaps = %v, %v, %v", uids, gids, err)
 	}
-	all, err := s.Library().Containers()
+	all, err := libraryOf(t, s).Containers()
 	if err != nil || len(all) != 2 || all[1].ID != id(1) || all[1].ImageID != "img" {
 		t.Errorf("Containers = %v, %v", all, err)
 	}
-	if _, err := s.Library().DeleteImage("img", true); err == nil || len(r.deleted) > 0 {
+	if _, err := libraryOf(t, s).DeleteImage("img", true); err == nil || len(r.deleted) > 0 {
 		t.Errorf("its image was deleted: %v", err)
 	}
 	if orphans, err := s.orphanPassing(); len(orphans) > 0 || err != nil {
@@ -127,7 +126,7 @@ func TestPassingLife(t *testing.T) {
 	if len(left) > 0 || err != nil {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
-	if _, err := s.Library().DeleteImage("img", true); err != nil || len(r.deleted) != 1 {
+	if _, err := libraryOf(t, s).DeleteImage("img", true); err != nil || len(r.deleted) != 1 {
 		t.Errorf("its image cannot be deleted afterwards: %v", err)
 	}
 }
@@ -140,7 +139,8 @@ func TestPassingLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan error)
-	go func() { _, err := s.Library().DeleteImage("img", true); done <- err }()
+	lib := libraryOf(t, s)
+	go func() { _, err := lib.DeleteImage("img", true); done <- err }()
 	select {
 	case err := <-done:
 		t.Fatalf("an image was deleted while a container was being made: %v", err)

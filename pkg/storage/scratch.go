@@ -87,18 +87,22 @@ func (s *Store) layerDirs(ctx context.Context, o Scratch) ([]string, error) {
 		layer = c.LayerID
 	} else {
 		what = o.Image
-		img, err := s.store.Image(o.Image)
+		img, err := s.Image(o.Image)
 		if err != nil {
 			return nil, translate("layers of", o.Image, err)
 		}
 		layer = img.TopLayer
 	}
-	driver, err := s.store.GraphDriver()
+	lib, err := s.lib(ctx)
+	if err != nil {
+		return nil, err
+	}
+	driver, err := lib.GraphDriver()
 	if err != nil {
 		return nil, fmt.Errorf("driver of the store: %w", err)
 	}
 	if driver.String() != "overlay" {
-		return []string{filepath.Join(s.store.GraphRoot(), "vfs", "dir", layer)}, s.onlyVFS(driver.String())
+		return []string{filepath.Join(s.conf.GraphRoot, "vfs", "dir", layer)}, s.onlyVFS(driver.String())
 	}
 	for _, opt := range s.conf.GraphDriverOptions {
 		if _, program, ok := strings.Cut(opt, "mount_program="); ok && program != "" {

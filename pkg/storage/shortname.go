@@ -16,7 +16,7 @@ import (
 // to the directory of all short names and removes what it gets, so with an empty one those
 // of all layers: other tools could mount no image any more.
 func (s *Store) dropEmptyNote(layer string) error {
-	if s.store.GraphDriverName() != overlayName || layer != filepath.Base(layer) {
+	if s.conf.GraphDriverName != overlayName || layer != filepath.Base(layer) {
 		return nil
 	}
 	note := filepath.Join(s.layerDir(layer), "link")
@@ -56,7 +56,7 @@ func (s *Store) dropShortNames(layer string) error {
 // is for the library to complain of.
 func (s *Store) dropEmptyNotes() {
 	for _, name := range []string{"layers.json", "volatile-layers.json"} {
-		data, err := os.ReadFile(filepath.Join(s.place().dir(s.store.GraphRoot(), "layers"), name))
+		data, err := os.ReadFile(filepath.Join(s.place().dir(s.conf.GraphRoot, "layers"), name))
 		if err != nil || !jsonlist.List(data).Mentions("incomplete") {
 			continue
 		}

@@ -38,7 +38,7 @@ func TestEmptyNote(t *testing.T) {
 		},
 		"the directory alone": func(t *testing.T, s *Store, _ string) {
 			t.Helper()
-			driver, err := s.Library().GraphDriver()
+			driver, err := libraryOf(t, s).GraphDriver()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -52,7 +52,7 @@ func TestEmptyNote(t *testing.T) {
 		},
 		"the layer alone": func(t *testing.T, s *Store, _ string) {
 			t.Helper()
-			if _, err := s.Library().CreateLayer(LayerID(id(1)), id(100), nil, "", true, nil); err != nil {
+			if _, err := libraryOf(t, s).CreateLayer(LayerID(id(1)), id(100), nil, "", true, nil); err != nil {
 				t.Fatal(err)
 			}
 			empty(t, s, LayerID(id(1)))
@@ -62,7 +62,7 @@ func TestEmptyNote(t *testing.T) {
 		},
 		"unfinished": func(t *testing.T, s *Store, _ string) {
 			t.Helper()
-			if _, err := s.Library().CreateLayer(id(2), id(100), nil, "", false, nil); err != nil {
+			if _, err := libraryOf(t, s).CreateLayer(id(2), id(100), nil, "", false, nil); err != nil {
 				t.Fatal(err)
 			}
 			empty(t, s, id(2))
@@ -82,10 +82,10 @@ func TestEmptyNote(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := again.Library().CreateLayer(id(3), id(100), nil, "", false, nil); err != nil {
+			if _, err := libraryOf(t, again).CreateLayer(id(3), id(100), nil, "", false, nil); err != nil {
 				t.Fatal(err)
 			}
-			if err := again.Library().DeleteLayer(id(3)); err != nil {
+			if err := libraryOf(t, again).DeleteLayer(id(3)); err != nil {
 				t.Error(err)
 			}
 			noLayer(t, s, id(2))

@@ -9,11 +9,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 
 	cstorage "go.podman.io/storage"
+	"go.podman.io/storage/pkg/unshare"
 	"go.podman.io/storage/types"
 )
 
@@ -49,9 +52,15 @@ type Paths struct {
 
 // Store is an open store. It is safe for concurrent use.
 type Store struct {
-	store cstorage.Store
-	conf  types.StoreOptions
+	conf types.StoreOptions
+	// known: the library need not be asked what the store is, see known.go.
+	known bool
 	notes sync.Once
+
+	// What lib returns, once it was asked.
+	once  sync.Once
+	store cstorage.Store
+	err   error
 }
 
 // Locate says where the store of opts is, without opening it.
@@ -93,11 +102,43 @@ func Open(ctx context.Context, opts Options) (*Store, []string, error) {
 	if opts.Sync {
 		conf.GraphDriverOptions = withSync(conf)
 	}
-	store, err := cstorage.GetStore(conf)
-	if err != nil {
-		return nil, nil, openError(conf, err)
+	conf.GraphRoot, conf.RunRoot = filepath.Clean(conf.GraphRoot), filepath.Clean(conf.RunRoot)
+	store := &Store{conf: conf, known: unshare.IsRootless() && known(&conf)}
+	if !store.known {
+		err = store.open()
 	}
-	return &Store{store: store, conf: conf}, warnings, nil
+	if err != nil {
+		return nil, nil, err
+	}
+	return store, warnings, nil
+}
+
+// open has the library open the store, and notes how it did.
+func (s *Store) open() error {
+	lib, err := s.opened()
+	if err != nil {
+		return err
+	}
+	s.conf.GraphDriverName, s.conf.GraphDriverOptions = lib.GraphDriverName(), lib.GraphOptions()
+	return nil
+}
+
+// lib is the library's store. One that is known is opened when somebody first needs it.
+func (s *Store) lib(ctx context.Context) (cstorage.Store, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return s.opened()
+}
+
+func (s *Store) opened() (cstorage.Store, error) {
+	s.once.Do(func() {
+		var err error
+		if s.store, err = cstorage.GetStore(s.conf); err != nil {
+			s.err = openError(s.conf, err)
+		}
+	})
+	return s.store, s.err
 }
 
 // openError says what is wrong with a store, in one line.
@@ -128,40 +169,57 @@ func withSync(conf types.StoreOptions) []string {
 // they share their locks.
 func (s *Store) Synced() (*Store, error) {
 	s.notes.Do(s.dropEmptyNotes)
-	conf := s.conf
-	conf.GraphDriverName = s.store.GraphDriverName()
-	conf.GraphDriverOptions = withSync(conf)
-	if slices.Equal(conf.GraphDriverOptions, s.conf.GraphDriverOptions) {
+	durable := &Store{conf: s.conf}
+	durable.conf.GraphDriverOptions = withSync(s.conf)
+	if slices.Equal(durable.conf.GraphDriverOptions, s.conf.GraphDriverOptions) {
 		return s, nil
 	}
-	s.store.Free()
-	store, err := cstorage.GetStore(conf)
+	lib, err := s.opened()
 	if err != nil {
-		return nil, openError(conf, err)
+		return nil, err
 	}
-	return &Store{store: store, conf: conf}, nil
+	lib.Free()
+	if err := durable.open(); err != nil {
+		return nil, err
+	}
+	return durable, nil
 }
 
 // Close forgets the store. Mounts stay: they belong to containers.
 func (s *Store) Close() error {
-	s.store.Free()
+	s.once.Do(func() { s.err = os.ErrClosed }) // it was not opened, and is not any more
+	if s.store != nil {
+		s.store.Free()
+	}
 	return nil
 }
 
 // Library is the library's store, for pkg/image and pkg/build.
-func (s *Store) Library() cstorage.Store { return &library{Store: s.store, store: s} }
+func (s *Store) Library() (cstorage.Store, error) {
+	lib, err := s.opened()
+	if err != nil {
+		return nil, err
+	}
+	return s.withPassing(lib), nil
+}
 
 // Root is the graph root, RunRoot what ends with the boot.
-func (s *Store) Root() string { return s.store.GraphRoot() }
+func (s *Store) Root() string { return s.conf.GraphRoot }
 
 // RunRoot is the directory of what ends with the boot.
-func (s *Store) RunRoot() string { return s.store.RunRoot() }
+func (s *Store) RunRoot() string { return s.conf.RunRoot }
 
 // Driver is the name of the driver in use.
-func (s *Store) Driver() string { return s.store.GraphDriverName() }
+func (s *Store) Driver() string { return s.conf.GraphDriverName }
 
 // DriverOptions are the driver's options, as KEY=VALUE.
-func (s *Store) DriverOptions() []string { return s.store.GraphOptions() }
+func (s *Store) DriverOptions() []string { return s.conf.GraphDriverOptions }
 
 // Status is the driver's own description, for `pod info`.
-func (s *Store) Status() ([][2]string, error) { return s.store.Status() }
+func (s *Store) Status() ([][2]string, error) {
+	lib, err := s.opened()
+	if err != nil {
+		return nil, err
+	}
+	return lib.Status()
+}

@@ -16,6 +16,16 @@ import (
 	"go.podman.io/storage/types"
 )
 
+// libraryOf is the library's store.
+func libraryOf(tb testing.TB, s *Store) cstorage.Store {
+	tb.Helper()
+	lib, err := s.Library()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return lib
+}
+
 // open makes a store for a test; as root with the driver that is best here.
 func open(t *testing.T, opts Options) *Store {
 	t.Helper()
@@ -31,7 +41,7 @@ func open(t *testing.T, opts Options) *Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if _, err := store.Library().Shutdown(true); err != nil {
+		if _, err := libraryOf(t, store).Shutdown(true); err != nil {
 			t.Error(err)
 		}
 		if err := store.Close(); err != nil {
@@ -56,7 +66,7 @@ func TestContainerLifeCycle(t *testing.T) {
 			if err != nil || len(owned) != 1 || owned[0] != id(1) {
 				t.Fatalf("Owned = %v, %v", owned, err)
 			}
-			raw, err := store.Library().Metadata(LayerID(id(1)))
+			raw, err := libraryOf(t, store).Metadata(LayerID(id(1)))
 			if err != nil || raw != "" {
 				t.Fatalf("layer metadata = %q, %v", raw, err)
 			}
@@ -159,7 +169,7 @@ func TestDropTemporary(t *testing.T) {
 func TestOrphanLayers(t *testing.T) {
 	ctx := t.Context()
 	store := open(t, Options{})
-	lib := store.Library()
+	lib := libraryOf(t, store)
 	if err := store.CreateContainer(ctx, ContainerOptions{ID: strings.Repeat("a", 64)}); err != nil {
 		t.Fatal(err)
 	}
@@ -346,7 +356,7 @@ func benchPaths(b *testing.B) Options {
 			b.Error(err)
 			return
 		}
-		if _, err := store.Library().Shutdown(true); err != nil {
+		if _, err := libraryOf(b, store).Shutdown(true); err != nil {
 			b.Error(err)
 		}
 		if err := os.RemoveAll(run); err != nil {

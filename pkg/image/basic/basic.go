@@ -62,7 +62,7 @@ func (i *Images) Find(name string) (img Found, ok bool, err error) {
 
 // exactly finds the image with a full id, or that has exactly this name.
 func (i *Images) exactly(key, name string) (Found, bool, error) {
-	img, err := i.store.Library().Image(key)
+	img, err := i.store.Image(key)
 	if errors.Is(err, cstorage.ErrImageUnknown) {
 		return Found{}, false, nil
 	}
@@ -79,11 +79,11 @@ func (i *Images) findShort(name string) (Found, bool, error) {
 	if strings.Trim(name, "0123456789abcdef") == "" {
 		return Found{}, false, nil
 	}
-	images, err := i.store.Library().Images()
+	suffix := "/" + tagged(name)
+	images, err := i.store.ImagesEnding(suffix)
 	if err != nil {
 		return Found{}, false, err
 	}
-	suffix := "/" + tagged(name)
 	var hit *cstorage.Image
 	var hitName string
 	for n := range images {
@@ -145,7 +145,7 @@ func (i *Images) RawConfig(img Found) ([]byte, error) {
 	if img.BigDataSizes[key] > MaxConfig {
 		return nil, &Error{Name: img.ID, Reason: "the image's configuration is larger than 4 MiB"}
 	}
-	raw, err := i.store.Library().ImageBigData(img.ID, key)
+	raw, err := i.store.ImageData(img.ID, key)
 	if err != nil {
 		return nil, &Error{
 			Name: img.ID, Reason: "the image is damaged: its configuration is missing",

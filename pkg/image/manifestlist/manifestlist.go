@@ -77,9 +77,13 @@ func (s *Store) Create(ctx context.Context, name string, names []string, opts Cr
 	if len(names) == 0 && len(opts.Annotations) == 0 {
 		mime = manifest.DockerV2ListMediaType
 	}
+	store, err := layers.Library()
+	if err != nil {
+		return "", err
+	}
 	id := ""
 	err = step.Do(ctx, "manifest.create", func() (err error) {
-		id, err = list.SaveToImage(layers.Library(), "", []string{named.String()}, mime)
+		id, err = list.SaveToImage(store, "", []string{named.String()}, mime)
 		return err
 	})
 	return id, image.Explain(named.String(), err)
@@ -96,7 +100,11 @@ func (s *Store) edit(ctx context.Context, name string, f func(manifests.List) er
 	if err != nil {
 		return "", err
 	}
-	id, store := found.ID(), layers.Library()
+	store, err := layers.Library()
+	if err != nil {
+		return "", err
+	}
+	id := found.ID()
 	lock, err := manifests.LockerForImage(store, id)
 	if err != nil {
 		return "", image.Explain(name, err)

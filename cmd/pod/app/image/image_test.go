@@ -86,7 +86,11 @@ func (m *machine) run(args ...string) (string, string, error) {
 	root.SetErr(&errOut)
 	err := root.ExecuteContext(m.t.Context())
 	if store, openErr := a.Storage(m.t.Context()); openErr == nil {
-		if _, shutErr := store.Library().Shutdown(true); shutErr != nil {
+		lib, shutErr := store.Library()
+		if shutErr == nil {
+			_, shutErr = lib.Shutdown(true)
+		}
+		if shutErr != nil {
 			m.t.Error(shutErr)
 		}
 	}

@@ -163,7 +163,11 @@ func (s *storeInfo) gather(ctx context.Context, a *cli.App, conf *config.Config,
 	if s.ImageCopyTmpDir, err = conf.ImageCopyTmpDir(); err != nil {
 		return fmt.Errorf("directory of temporary files: %w", err)
 	}
-	images, err := store.Library().Images()
+	lib, err := store.Library()
+	if err != nil {
+		return err
+	}
+	images, err := lib.Images()
 	if err != nil {
 		return fmt.Errorf("count images: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/moby/sys/mountinfo"
 	"github.com/spf13/cobra"
+	cstorage "go.podman.io/storage"
 
 	"github.com/rootless-pod/pod/cmd/pod/app/cli"
 	"github.com/rootless-pod/pod/pkg/libpod"
@@ -93,15 +94,24 @@ func emptyStore(ctx context.Context, a *cli.App) (string, error) {
 			return "", err
 		}
 	}
-	store, err := a.Storage(ctx)
+	lib, err := storesLibrary(ctx, a)
 	if err != nil {
 		a.Warn("reset goes on without the store: %v", err)
 		return runDir, nil
 	}
-	if _, err := store.Library().Shutdown(true); err != nil {
+	if _, err := lib.Shutdown(true); err != nil {
 		return "", fmt.Errorf("unmount the store: %w", err)
 	}
 	return runDir, nil
+}
+
+// storesLibrary is the store as the library has it.
+func storesLibrary(ctx context.Context, a *cli.App) (cstorage.Store, error) {
+	store, err := a.Storage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return store.Library()
 }
 
 func removeAll(ctx context.Context, e *libpod.Engine) error {
