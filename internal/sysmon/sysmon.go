@@ -8,8 +8,7 @@ import (
 )
 
 // slack is how much later than asked the thread may be woken, in nanoseconds. It asks for
-// 20 microseconds while anything runs, to take processors from threads in system calls:
-// two thousand times a second.
+// 20 microseconds while anything runs, to take processors from threads in system calls.
 const slack = "1000000"
 
 // Relax lets the kernel wake the thread when it wakes for something else, or a millisecond

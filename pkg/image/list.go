@@ -99,11 +99,7 @@ func explainFilter(err error) error {
 // hasUnnamed says whether an image without name is in the store; only among
 // those are the intermediate ones, which are costly to tell.
 func (s *Store) hasUnnamed() bool {
-	lib, err := s.storage.Library()
-	if err != nil {
-		return true
-	}
-	images, err := lib.Images()
+	images, err := s.storage.Images()
 	if err != nil {
 		return true
 	}

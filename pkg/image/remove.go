@@ -94,12 +94,8 @@ func (s *Store) RemoveUnused(ctx context.Context, id, name string) error {
 // removable once these are gone, so it goes on while it helps.
 func (s *Store) removeAll(ctx context.Context, lib *library, opts RemoveOptions) ([]Removed, []error) {
 	var removed []Removed
-	store, err := s.storage.Library()
-	if err != nil {
-		return nil, []error{err}
-	}
 	for {
-		images, err := store.Images()
+		images, err := lib.seen.Images()
 		if err != nil {
 			return removed, []error{fmt.Errorf("list images: %w", err)}
 		}

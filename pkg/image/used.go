@@ -37,11 +37,7 @@ func (s *Store) LastUsed(id string, created time.Time) time.Time {
 
 // forgetUses drops what is noted of images that are gone.
 func (s *Store) forgetUses() {
-	lib, err := s.storage.Library()
-	if err != nil {
-		return
-	}
-	images, err := lib.Images()
+	images, err := s.storage.Images()
 	if err != nil {
 		return
 	}

@@ -2,7 +2,6 @@ package libpod
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -98,9 +97,8 @@ func (e *Engine) recordNetwork(ctx context.Context, c *state.Container, result *
 	for _, have := range result.Connections {
 		result.Addresses = append(result.Addresses, have.Addresses...)
 	}
-	var err error
-	if c.Run.Network, err = json.Marshal(result); err != nil {
-		return fmt.Errorf("encode the network of container %s: %w", short(c.ID), err)
+	if err := noteNetwork(c, result); err != nil {
+		return err
 	}
 	if err := step.Do(ctx, "state.network", func() error { return e.state.SetRun(ctx, c.ID, c.Run) }); err != nil {
 		return err

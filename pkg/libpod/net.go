@@ -121,8 +121,8 @@ func (e *Engine) finishNetwork(ctx context.Context, c *state.Container, l *launc
 	if err := e.keepPorts(ctx, c, result); err != nil {
 		return err
 	}
-	if c.Run.Network, err = jsononce.Marshal(result); err != nil {
-		return fmt.Errorf("encode the network of container %s: %w", short(c.ID), err)
+	if err := noteNetwork(c, result); err != nil {
+		return err
 	}
 	if c.Spec.Network.Shape.Given() {
 		if err := e.shapeNetwork(ctx, c, result); err != nil {
@@ -146,6 +146,14 @@ func (e *Engine) inheritNetwork(ctx context.Context, c *state.Container, result 
 		result.Addresses, result.DNS, result.HostAddress = theirs.Addresses, theirs.DNS, theirs.HostAddress
 		result.Connections = theirs.Connections
 	}
+}
+
+// noteNetwork puts into a record what the network package said, for NetworkOf.
+func noteNetwork(c *state.Container, result *network.Result) (err error) {
+	if c.Run.Network, err = jsononce.Marshal(result); err != nil {
+		err = fmt.Errorf("encode the network of container %s: %w", short(c.ID), err)
+	}
+	return err
 }
 
 // NetworkOf is what the network package said of a container that runs.

@@ -95,15 +95,21 @@ func (s *Store) Image(key string) (*cstorage.Image, error) {
 	return lib.Image(key)
 }
 
+// Images are all images.
+func (s *Store) Images() ([]cstorage.Image, error) {
+	lib, err := s.opened()
+	if err != nil {
+		return nil, err
+	}
+	return lib.Images()
+}
+
 // ImagesEnding finds the images of which a name ends in a text.
 func (s *Store) ImagesEnding(text string) ([]cstorage.Image, error) {
 	found, ok := s.imagesWith(text + `"`)
 	if !ok {
-		lib, err := s.opened()
-		if err != nil {
-			return nil, err
-		}
-		if found, err = lib.Images(); err != nil {
+		var err error
+		if found, err = s.Images(); err != nil {
 			return nil, err
 		}
 	}

@@ -163,11 +163,7 @@ func (s *storeInfo) gather(ctx context.Context, a *cli.App, conf *config.Config,
 	if s.ImageCopyTmpDir, err = conf.ImageCopyTmpDir(); err != nil {
 		return fmt.Errorf("directory of temporary files: %w", err)
 	}
-	lib, err := store.Library()
-	if err != nil {
-		return err
-	}
-	images, err := lib.Images()
+	images, err := store.Images()
 	if err != nil {
 		return fmt.Errorf("count images: %w", err)
 	}
