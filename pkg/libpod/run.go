@@ -225,7 +225,7 @@ func (e *Engine) attach(ctx context.Context, c *state.Container, a *AttachOption
 	dir := e.paths.container(c.ID)
 	opts := attach.Options{
 		Socket: ociruntime.AttachSocket(dir), Ctl: ociruntime.Ctl(dir), Terminal: c.Spec.Process.Terminal,
-		Streams: a.Streams, DetachKeys: a.DetachKeys, Started: begin,
+		Streams: a.Streams, DetachKeys: a.DetachKeys, Started: begin, Looped: true,
 	}
 	if !c.Spec.Process.Stdin {
 		opts.Streams.In = nil

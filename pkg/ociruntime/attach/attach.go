@@ -43,6 +43,10 @@ type Options struct {
 	// anything is copied: start the container there, and nothing of its output
 	// is lost. An error ends the attachment and is returned as it is.
 	Started func() error
+	// Looped: conmon looks after the container already, and Started waits until it
+	// has taken the connection. (For an exec session it looks at its sockets after
+	// the start alone.)
+	Looped bool
 	// Kill, if set, gets every signal this process is sent (see CatchSignals).
 	// Without it, SIGINT, SIGTERM, SIGHUP and SIGQUIT end an attachment whose
 	// terminal is raw with a SignalError, so that the terminal is put back.
@@ -84,6 +88,7 @@ type session struct {
 	o        Options
 	conn     *net.UnixConn
 	detached atomic.Bool
+	sent     atomic.Bool  // something of In
 	signal   atomic.Int32 // the one that ended it, or 0
 }
 
@@ -112,6 +117,11 @@ func Attach(ctx context.Context, o Options) (Result, error) {
 	}
 	defer proxy.Stop()
 	if o.Started != nil {
+		if o.Looped {
+			if err := s.awaitAccepted(ctx); err != nil {
+				return Result{}, err
+			}
+		}
 		if err := o.Started(); err != nil {
 			return Result{}, err
 		}
@@ -181,9 +191,10 @@ func (s *session) output() error {
 		}()
 	}
 	buf := make([]byte, maxFromConmon)
-	for resets := 0; ; {
+	for received, resets := false, 0; ; {
 		n, err := s.conn.Read(buf)
 		if n > 0 {
+			received = true
 			if err := s.deliver(buf[:n]); err != nil {
 				return err
 			}
@@ -192,6 +203,8 @@ func (s *session) output() error {
 		case err == nil:
 		case errors.Is(err, io.EOF):
 			return nil
+		case !received && s.unaccepted(err):
+			return errUnaccepted
 		case errors.Is(err, unix.ECONNRESET) && resets < 2:
 			// conmon went away with input of ours unread. The kernel reports that
 			// once, ahead of the output that still waits in the socket.
@@ -317,6 +330,7 @@ func (s *session) copyInput(in io.Reader, strip *detacher) {
 			data, detach = strip.feed(data)
 		}
 		if len(data) > 0 { // an empty message would mean the end
+			s.sent.Store(true)
 			if _, werr := s.conn.Write(data); werr != nil {
 				return
 			}
