@@ -259,6 +259,7 @@ func (e *Engine) makeRoot(ctx context.Context, c *state.Container, maps idMaps, 
 		opts := storage.ContainerOptions{
 			ID: c.ID, ImageID: img.ID, Name: c.Name, Created: c.Created, Volatile: c.Volatile, RunDir: e.paths.run,
 			UIDMap: maps.uid, GIDMap: maps.gid, Auto: maps.auto, LabelOpts: c.Spec.Security.Label,
+			MountPoints: bindsAll(c),
 		}
 		return e.whileNamed(ctx, store, c.Name, func() error { return store.CreateContainer(ctx, opts) })
 	})

@@ -165,6 +165,19 @@ func NetworkOf(c *state.Container) (network.Result, bool) {
 	return result, true
 }
 
+// noDNS says whether a container is to keep the image's resolv.conf.
+func noDNS(c *state.Container) bool {
+	servers := c.Spec.Network.DNS
+	return len(servers) == 1 && servers[0] == "none"
+}
+
+// bindsAll says whether a container has all mounts that writeFiles makes. With mounts of its
+// user it is not so simple: a new volume would take over what is in the image below it.
+func bindsAll(c *state.Container) bool {
+	return len(c.Spec.Storage.Mounts) == 0 && len(c.Spec.Storage.VolumesFrom) == 0 &&
+		!c.Spec.Network.NoHosts && !c.Spec.Network.NoHostname && !noDNS(c)
+}
+
 // writeFiles makes the files that are bound into the container. Their content
 // that depends on the network is written when that is up: the bind is of the
 // file, so the container sees it.
@@ -187,7 +200,7 @@ func (e *Engine) writeFiles(ctx context.Context, c *state.Container, l *launch) 
 			bind("hosts", "/etc/hosts")
 		}
 	}
-	if (len(n.DNS) != 1 || n.DNS[0] != "none") && !mounts(c, "/etc/resolv.conf") {
+	if !noDNS(c) && !mounts(c, "/etc/resolv.conf") {
 		files["resolv.conf"] = ""
 		bind("resolv.conf", "/etc/resolv.conf")
 	}
@@ -265,7 +278,7 @@ func (e *Engine) writeNetFiles(ctx context.Context, c *state.Container, l *launc
 			return err
 		}
 	}
-	if (len(n.DNS) == 1 && n.DNS[0] == "none") || mounts(c, "/etc/resolv.conf") {
+	if noDNS(c) || mounts(c, "/etc/resolv.conf") {
 		return nil
 	}
 	return e.resolvOf(c, result).Write(filepath.Join(l.dir, "resolv.conf"))

@@ -47,6 +47,10 @@ type ContainerOptions struct {
 	Auto *AutoMaps
 	// LabelOpts are SELinux options.
 	LabelOpts []string
+	// MountPoints says that all of /etc/hosts, /etc/hostname, /etc/resolv.conf and
+	// /run/.containerenv will be mounted on, beside /dev, /proc and /sys: they may be
+	// there, empty, where the image lacks them.
+	MountPoints bool
 	// StorageOpt are per-container driver options (size, inodes).
 	StorageOpt map[string]string
 }

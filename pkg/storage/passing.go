@@ -44,6 +44,8 @@ type passing struct {
 	RunDir  string    `json:"runDir"`
 	// Lower are the directories of the image's layers, the top one first.
 	Lower []string `json:"lower"`
+	// Points: below them are mount points.
+	Points bool `json:"points,omitempty"`
 	// Mounts counts Mount less Unmount.
 	Mounts int `json:"mounts"`
 	// Adopting: it is on its way to the library's lists, see adopt.
@@ -137,6 +139,8 @@ func (s *Store) createPassing(ctx context.Context, o *ContainerOptions) (bool, e
 	if img.ReadOnly || img.TopLayer == "" {
 		return false, nil
 	}
+	// Without them the runtime makes its own, or fails as this did.
+	p.Points = o.MountPoints && s.makePoints() == nil
 	if p.Lower = s.plainLayers(img.TopLayer); p.Lower == nil || len(s.mountData(&p)) >= maxMountData {
 		return false, nil
 	}

@@ -16,10 +16,14 @@ import (
 )
 
 // mountData are the options with which a passing container is mounted: those that the
-// library's driver would give.
+// library's driver would give, and its mount points.
 func (s *Store) mountData(p *passing) string {
 	home := s.graphOf(p.layer)
-	return "lowerdir=" + strings.Join(p.Lower, ":") + ",upperdir=" + filepath.Join(home, "diff") + ",workdir=" + filepath.Join(home, "work") +
+	lower := strings.Join(p.Lower, ":")
+	if p.Points {
+		lower += ":" + filepath.Join(s.passingHome(), pointsName)
+	}
+	return "lowerdir=" + lower + ",upperdir=" + filepath.Join(home, "diff") + ",workdir=" + filepath.Join(home, "work") +
 		",userxattr,volatile"
 }
 
