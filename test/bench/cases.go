@@ -16,6 +16,7 @@ type spec struct {
 	limit  float64
 	slow   bool // left out by -quick
 	peers  bool // buildah takes part
+	own    bool // each tool is compared with itself: what is measured is the ratio
 	rounds int  // fewer than asked for; 0: as asked for
 	unit   string
 	// setup prepares a tool once; before and after are done around every timed
@@ -183,22 +184,11 @@ func (b *bench) queries() []spec {
 // lists grow the store, so they come last. What is left of these goes with the store.
 func (b *bench) lists() []spec {
 	ps := func(string) []string { return []string{"ps", "-a"} }
-	create := func(id string) []string { return []string{"create", "--name", id, b.image, "true"} }
-	remove := func(id string) []string { return []string{"rm", id} }
-	beside := func(c spec, verb string, n int) spec {
-		c.name, c.slow, c.rounds, c.setup = fmt.Sprintf("%s, %d containers", verb, n), true, 10, b.fill(n)
-		return c
-	}
-	creates := spec{args: create, after: call(remove("ID")...)}
-	removes := spec{args: remove, before: call(create("ID")...)}
 	return []spec{
 		{name: "ps, 0 containers", limit: 0.30, args: ps},
-		beside(creates, "create", 0),
-		beside(removes, "rm", 0),
 		{name: "ps, 100 containers", limit: 0.25, args: ps, setup: b.fill(100)},
 		{name: "ps, 1000 containers", limit: 0.20, slow: true, args: ps, setup: b.fill(1000)},
-		beside(creates, "create", 1000),
-		beside(removes, "rm", 1000),
+		b.growth(),
 	}
 }
 

@@ -123,10 +123,6 @@ func run(ctx context.Context, o options, out io.Writer) (ok bool, err error) {
 		}
 		b.report.Results = append(b.report.Results, results...)
 	}
-	if r, ok := growth(b.report.Results); ok {
-		printRow(out, r)
-		b.report.Results = append(b.report.Results, r)
-	}
 	printPhases(out, b.report.Phases)
 	if o.json != "" {
 		if err := b.report.write(o.json); err != nil {

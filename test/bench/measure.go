@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/http/httptest"
 	"os"
@@ -26,6 +27,7 @@ type bench struct {
 	layers      string // the reference of the image that pulls() makes
 	many        string // and of the one that userns() makes
 	filled      map[string]int
+	empty       map[string]*tool // the tools with another store, see makeEmpty
 	rounds      int
 	report      report
 }
@@ -58,7 +60,7 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 	if run == "" {
 		return nil, errors.New("XDG_RUNTIME_DIR is not set: run bench in a login session")
 	}
-	b := &bench{dir: o.dir, runDir: filepath.Join(run, "pod-bench"), rounds: o.rounds, filled: map[string]int{}}
+	b := &bench{dir: o.dir, runDir: filepath.Join(run, "pod-bench"), rounds: o.rounds, filled: map[string]int{}, empty: map[string]*tool{}}
 	for name, path := range map[string]string{podName: o.pod, podmanName: o.podman, buildahName: o.buildah} {
 		t, err := newTool(name, path, b.dir, b.runDir)
 		if name == buildahName && errors.Is(err, exec.ErrNotFound) {
@@ -104,14 +106,13 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 func (b *bench) close(ctx context.Context) error {
 	b.registry.Close()
 	var errs []error
-	for _, t := range b.tools {
+	for _, t := range slices.Concat(slices.Collect(maps.Values(b.empty)), b.tools) {
 		if b.filled[t.name] == 0 && t.name != buildahName {
 			_, err := t.run(ctx, "rm", "-a", "-f", "-t", "0")
 			errs = append(errs, err)
 		}
 		// overlay mounts its own directory; the mount is only seen inside.
-		_, err := t.run(ctx, "unshare", "sh", "-c", `umount -l "$1/overlay" 2>/dev/null; rm -rf "$1" "$2"`, "sh",
-			filepath.Join(b.dir, t.name), filepath.Join(b.runDir, t.name))
+		_, err := t.run(ctx, "unshare", "sh", "-c", `umount -l "$1/overlay" 2>/dev/null; rm -rf "$1" "$2"`, "sh", t.root, t.runRoot)
 		errs = append(errs, err)
 	}
 	return errors.Join(append(errs, os.RemoveAll(b.dir), os.RemoveAll(b.runDir))...)
@@ -155,7 +156,7 @@ func runtimes() string {
 // them cannot do ends the case and not the run.
 func (b *bench) measure(ctx context.Context, c spec) ([]result, error) {
 	r := result{
-		Name: c.name, Unit: c.unit, Limit: c.limit,
+		Name: c.name, Unit: c.unit, Limit: c.limit, Own: c.own,
 		Samples: map[string][]float64{}, Medians: map[string]float64{},
 	}
 	if r.Unit == "" {
@@ -172,7 +173,9 @@ func (b *bench) measure(ctx context.Context, c spec) ([]result, error) {
 	for name, samples := range r.Samples {
 		r.Medians[name] = median(samples)
 	}
-	r.Ratio = r.Medians[podName] / r.Medians[podmanName]
+	if r.Ratio = r.Medians[podName]; !c.own {
+		r.Ratio /= r.Medians[podmanName]
+	}
 	return []result{r}, nil
 }
 

@@ -12,10 +12,10 @@ import (
 
 // tool is one of the two programs, with a store of its own.
 type tool struct {
-	name   string
-	path   string
-	global []string
-	env    []string
+	name          string
+	path          string
+	root, runRoot string
+	env           []string
 }
 
 // newTool gives the program called name a store below dir. Both get theirs the
@@ -25,9 +25,7 @@ func newTool(name, path, dir, runDir string) (*tool, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tool{name: name, path: path, env: os.Environ()}
-	t.global = []string{"--root", filepath.Join(dir, name), "--runroot", filepath.Join(runDir, name)}
-	return t, nil
+	return &tool{name: name, path: path, env: os.Environ(), root: filepath.Join(dir, name), runRoot: filepath.Join(runDir, name)}, nil
 }
 
 // podmanConfig lets podman start containers where the kernel delegates no pids
@@ -46,7 +44,7 @@ func (t *tool) configure(file string) error {
 // command makes one call of the program. Its output is collected: a terminal or
 // a slow reader is not what is measured.
 func (t *tool) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, t.path, append(append([]string(nil), t.global...), args...)...)
+	cmd := exec.CommandContext(ctx, t.path, append([]string{"--root", t.root, "--runroot", t.runRoot}, args...)...)
 	cmd.Env = t.env
 	return cmd
 }
