@@ -12,8 +12,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/cyphar/filepath-securejoin/pathrs-lite"
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-pod/pod/internal/inroot"
 )
 
 // The files, below a root.
@@ -30,7 +31,7 @@ var ErrIrregular = errors.New("it is no regular file")
 
 // open opens a regular file below root without leaving root.
 func open(root, path string, flags int) (*os.File, error) {
-	handle, err := pathrs.OpenInRoot(root, path)
+	handle, err := inroot.OpenAt(root, path)
 	if err != nil {
 		if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
 			return nil, ErrIrregular
@@ -45,7 +46,7 @@ func open(root, path string, flags int) (*os.File, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, ErrIrregular
 	}
-	return pathrs.Reopen(handle, flags)
+	return inroot.Reopen(handle, flags)
 }
 
 // Read returns the content of a file below root; a missing one, or one that is no
@@ -70,7 +71,7 @@ func Read(root, path string) ([]byte, error) {
 // OCI runtimes open them as they are, and would wait without end.
 func Readable(root string) error {
 	for _, path := range []string{Passwd, Group} {
-		f, err := pathrs.OpenInRoot(root, path)
+		f, err := inroot.OpenAt(root, path)
 		if err != nil {
 			continue // missing, or a link to nowhere: nobody can open it
 		}

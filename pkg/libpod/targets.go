@@ -7,9 +7,10 @@ import (
 	"path"
 	"strings"
 
-	"github.com/cyphar/filepath-securejoin/pathrs-lite"
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-pod/pod/internal/inroot"
 )
 
 // checkTargets refuses images that have a named pipe where something is mounted,
@@ -37,7 +38,7 @@ func checkTargets(root string, mounts []rspec.Mount) error {
 }
 
 func checkTarget(root *os.File, p string) error {
-	handle, err := pathrs.OpenatInRoot(root, p)
+	handle, err := inroot.Open(root, p)
 	if err != nil {
 		return nil //nolint:nilerr // the runtime makes what is missing, or says why it cannot
 	}

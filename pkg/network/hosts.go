@@ -10,8 +10,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/cyphar/filepath-securejoin/pathrs-lite"
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-pod/pod/internal/inroot"
 )
 
 // Hosts describes a container's /etc/hosts.
@@ -154,7 +155,7 @@ func readSmall(path string) ([]byte, error) {
 // readInRoot reads a regular file of an image. The image decides what lies
 // there: a link stays inside the root, and a fifo or a device is not opened.
 func readInRoot(root, path string) ([]byte, error) {
-	handle, err := pathrs.OpenInRoot(root, path)
+	handle, err := inroot.OpenAt(root, path)
 	if err != nil {
 		return nil, fmt.Errorf("image's %s: %w", path, err)
 	}
@@ -166,7 +167,7 @@ func readInRoot(root, path string) ([]byte, error) {
 	if !st.Mode().IsRegular() {
 		return nil, fmt.Errorf("image's %s is not a regular file", path)
 	}
-	f, err := pathrs.Reopen(handle, unix.O_RDONLY|unix.O_NONBLOCK)
+	f, err := inroot.Reopen(handle, unix.O_RDONLY|unix.O_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("image's %s: %w", path, err)
 	}
