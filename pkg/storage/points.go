@@ -9,9 +9,8 @@ import (
 
 // pointsName is the directory in passingHome that lies below the layers of the image. It has
 // the places on which nearly every container has mounts: those that the image lacks the
-// runtime would make in the container's own layer, up to nine files that come and go with it
-// and are a tenth of the time of a short run. What the image has lies above, and hides them
-// where it is of another kind.
+// runtime would make in the container's own layer, up to nine files that come and go with it.
+// What the image has lies above, and hides them where it is of another kind.
 const pointsName = "points"
 
 // makePoints makes what is missing of them; the last one is made last. Nothing changes once
