@@ -185,12 +185,26 @@ func (s *Store) makePassing(ctx context.Context, p *passing) error {
 	return os.Chmod(diff, like.Mode())
 }
 
+// makePassingHome makes it with its note at once: layers in one without would stay when the
+// run directory is gone.
 func (s *Store) makePassingHome() error {
 	home := s.passingHome()
-	if err := os.MkdirAll(home, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(home), 0o700); err != nil {
 		return err
 	}
-	return wholefile.Write(filepath.Join(home, runName), ".run-*", []byte(s.conf.RunRoot))
+	made, err := os.MkdirTemp(filepath.Dir(home), ".new-*")
+	if err != nil {
+		return err
+	}
+	note := []byte(s.conf.RunRoot)
+	if err := wholefile.Write(filepath.Join(made, runName), ".run-*", note); err != nil {
+		return errors.Join(err, os.RemoveAll(made))
+	}
+	if err := os.Rename(made, home); err == nil {
+		return nil
+	}
+	// It is there, perhaps of an older pod that could not write the note.
+	return errors.Join(os.RemoveAll(made), wholefile.Write(filepath.Join(home, runName), ".run-*", note))
 }
 
 // plainLayers are the directories of an image's layers, the top one first; nil if one

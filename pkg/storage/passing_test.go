@@ -131,6 +131,35 @@ func TestPassingLife(t *testing.T) {
 	}
 }
 
+// A home has its note, also one that an older pod could not give it; with it the places for
+// mounts.
+func TestPassingHome(t *testing.T) {
+	for _, before := range []bool{false, true} {
+		s, r := passingStore(t)
+		if before {
+			if err := os.MkdirAll(filepath.Join(s.passingHome(), "layer"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 {
+			if err := s.makePoints(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if note, err := os.ReadFile(filepath.Join(s.passingHome(), runName)); string(note) != r.run || err != nil {
+			t.Errorf("with a home before %v: note %q, %v", before, note, err)
+		}
+		if all, err := os.ReadDir(filepath.Join(r.root, passingDir)); len(all) != 1 || err != nil {
+			t.Errorf("with a home before %v: %v, %v", before, all, err)
+		}
+		for _, name := range []string{"dev", "proc", "sys", "etc/hosts", "etc/hostname", "etc/resolv.conf", "run/.containerenv"} {
+			if _, err := os.Lstat(filepath.Join(s.passingHome(), pointsName, name)); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 // A creator holds off who removes images, and is held off by him.
 func TestPassingLock(t *testing.T) {
 	s, r := passingStore(t)
