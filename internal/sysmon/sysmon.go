@@ -1,6 +1,10 @@
 // Package sysmon quiets the thread of Go's runtime that watches the others.
 package sysmon
 
+// #cgo LDFLAGS: -Wl,--wrap=pthread_create
+// void pod_sysmon_relaxed(unsigned long slack);
+import "C"
+
 import (
 	"fmt"
 	"os"
@@ -9,15 +13,15 @@ import (
 
 // slack is how much later than asked the thread may be woken, in nanoseconds. It asks for
 // 20 microseconds while anything runs, to take processors from threads in system calls.
-const slack = "1000000"
+const slack = 1000000
 
 // Relax lets the kernel wake the thread when it wakes for something else, or a millisecond
 // late: 3 of 54 ms of processor time of a short run. It is not for programs that work
 // with more goroutines than processors and block in system calls, which would wait that
 // long for each other. It needs CAP_SYS_NICE in the user namespace.
 //
-// Children take over the slack of the thread that starts them. Only this one gets any: it
-// runs no goroutine.
+// Children and threads take over the slack of the thread that starts them. Only this one gets
+// any: it runs no goroutine, and sysmon.c sees to it that its threads begin without.
 func Relax() error {
 	tid, err := thread()
 	if err != nil {
@@ -29,7 +33,8 @@ func Relax() error {
 		return err
 	}
 	defer f.Close()
-	_, err = f.WriteString(slack)
+	C.pod_sysmon_relaxed(slack) // before it can start one with it
+	_, err = f.WriteString(strconv.Itoa(slack))
 	return err
 }
 

@@ -20,8 +20,8 @@ func TestRelax(t *testing.T) {
 	if err := Relax(); err != nil {
 		t.Skipf("needs CAP_SYS_NICE: %v", err)
 	}
-	if got := read(t, "/proc/"+tid+"/timerslack_ns"); got != slack {
-		t.Errorf("slack %s, want %s", got, slack)
+	if got := read(t, "/proc/"+tid+"/timerslack_ns"); got != strconv.Itoa(slack) {
+		t.Errorf("slack %s, want %d", got, slack)
 	}
 	if got := ownSlack(t); got != before {
 		t.Errorf("slack of this thread is %d, was %d", got, before)
