@@ -219,3 +219,29 @@ func TestDaemon(t *testing.T) {
 		}
 	}
 }
+
+func TestDepth(t *testing.T) {
+	if Depth(os.Getpid()) < 1 || Depth(-1) != 0 {
+		t.Errorf("this process is in %d namespaces, none in %d", Depth(os.Getpid()), Depth(-1))
+	}
+	inner := exec.Command("sleep", "1000")
+	inner.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+	if err := inner.Start(); err != nil {
+		t.Skipf("needs CAP_SYS_ADMIN: %v", err)
+	}
+	want := Depth(os.Getpid()) + 1
+	if got := Depth(inner.Process.Pid); got != want {
+		t.Errorf("depth %d, want %d", got, want)
+	}
+	who, err := Of(inner.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(who.Signal(syscall.SIGKILL), who.Wait(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if got := Depth(inner.Process.Pid); got != want {
+		t.Errorf("depth %d of one that has ended, want %d", got, want)
+	}
+	_ = inner.Wait()
+}

@@ -53,6 +53,18 @@ func Parent(pid int) int {
 	return st.parent
 }
 
+// Depth is how many PID namespaces a process is in, as this /proc counts them: one for those
+// of its own. 0 if the process is gone; one that nobody has waited for still has it.
+func Depth(pid int) int {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return 0
+	}
+	_, numbers, _ := strings.Cut(string(data), "\nNSpid:")
+	numbers, _, _ = strings.Cut(numbers, "\n")
+	return len(strings.Fields(numbers))
+}
+
 // Arguments are the command line of a process, its own word for what it is: nil for
 // one that is gone and for kernel threads.
 func Arguments(pid int) []string {

@@ -62,6 +62,7 @@ func (r *Runtime) Check(ctx context.Context, o CheckOptions) (CheckResult, error
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return CheckResult{}, fmt.Errorf("become the parent of a check: %w", err)
 	}
+	space, _ := os.Readlink(pidSpace(o.First.PID)) // empty: it has ended, and all in it is ending
 	limited, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	output, err := newDrain(o.Output)
@@ -78,10 +79,38 @@ func (r *Runtime) Check(ctx context.Context, o CheckOptions) (CheckResult, error
 	}
 	output.finish()
 	err = errors.Join(err, EndCheck(context.WithoutCancel(ctx), o.RunDir, o.First))
+	reapLeft(space, o.First)
 	if limited.Err() != nil && ctx.Err() == nil {
 		return CheckResult{TimedOut: true}, nil
 	}
 	return CheckResult{}, err
+}
+
+func pidSpace(pid int) string { return fmt.Sprintf("/proc/%d/ns/pid", pid) }
+
+// reapLeft ends and waits for what a runtime that failed, or was killed, has made in the
+// container: it is our child now. Nobody else waits for it, and until somebody does the first
+// process of its PID namespace cannot end (pid_namespaces(7)): whoever stops the container,
+// which may be us, would wait for ever.
+func reapLeft(space string, first process.ID) {
+	own := process.Depth(os.Getpid())
+	for _, child := range process.Children(os.Getpid()) {
+		if process.Depth(child.PID) <= own || child.PID == first.PID {
+			continue
+		}
+		// Without a namespace to be seen it is ending already.
+		if its, err := os.Readlink(pidSpace(child.PID)); err == nil {
+			if its != space {
+				continue
+			}
+			_ = child.Signal(syscall.SIGKILL)
+		}
+		for {
+			if _, err := unix.Wait4(child.PID, nil, 0, nil); !errors.Is(err, unix.EINTR) {
+				break
+			}
+		}
+	}
 }
 
 // startCheck has the runtime start the command, and returns its pid.
