@@ -46,8 +46,23 @@ func OpenAt(root, path string) (*os.File, error) {
 	return Open(dir, path)
 }
 
-// Reopen opens the file of a handle again, with flags of open(2). Look at what it is before:
-// a pipe waits, a device may do anything.
-func Reopen(handle *os.File, flags int) (*os.File, error) {
+// ErrIrregular means that a path is no regular file.
+var ErrIrregular = errors.New("it is no regular file")
+
+// OpenRegular opens a file below the directory called root with flags of open(2), if it is a
+// regular one: of a pipe or a device nothing is opened (ErrIrregular).
+func OpenRegular(root, path string, flags int) (*os.File, error) {
+	handle, err := OpenAt(root, path)
+	if err != nil {
+		return nil, err
+	}
+	defer handle.Close()
+	st, err := handle.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, ErrIrregular
+	}
 	return os.OpenFile("/proc/self/fd/"+strconv.Itoa(int(handle.Fd())), flags, 0)
 }

@@ -51,15 +51,15 @@ func TestOpen(t *testing.T) {
 		{"none", "", os.ErrNotExist},
 	} {
 		got := ""
-		handle, err := OpenAt(root, tc.path)
+		f, err := OpenRegular(root, tc.path, unix.O_RDONLY)
 		if err == nil {
-			got = content(t, handle)
+			got = content(t, f)
 		}
 		if got != tc.content || !errors.Is(err, tc.err) {
 			t.Errorf("%s: %q, %v", tc.path, got, err)
 		}
 	}
-	// A handle of a pipe waits for nobody.
+	// A handle of a pipe waits for nobody, and no more than that is opened.
 	handle, err := OpenAt(root, "fifo")
 	if err != nil {
 		t.Fatal(err)
@@ -68,19 +68,19 @@ func TestOpen(t *testing.T) {
 	if info, err := handle.Stat(); err != nil || info.Mode().Type() != os.ModeNamedPipe {
 		t.Errorf("the pipe is %v, %v", info, err)
 	}
+	for _, path := range []string{"fifo", "etc"} {
+		if _, err := OpenRegular(root, path, unix.O_RDONLY); !errors.Is(err, ErrIrregular) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
 	if _, err := OpenAt(filepath.Join(root, "none"), "etc/name"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without a root: %v", err)
 	}
 }
 
-// content reads what a handle is of, and closes it.
-func content(t *testing.T, handle *os.File) string {
+// content reads a file and closes it.
+func content(t *testing.T, f *os.File) string {
 	t.Helper()
-	defer handle.Close()
-	f, err := Reopen(handle, unix.O_RDONLY)
-	if err != nil {
-		t.Fatal(err)
-	}
 	defer f.Close()
 	data, err := io.ReadAll(f)
 	if err != nil {

@@ -220,18 +220,22 @@ func TestDaemon(t *testing.T) {
 	}
 }
 
-func TestDepth(t *testing.T) {
-	if Depth(os.Getpid()) < 1 || Depth(-1) != 0 {
-		t.Errorf("this process is in %d namespaces, none in %d", Depth(os.Getpid()), Depth(-1))
+func TestNumbers(t *testing.T) {
+	own, err := Numbers(os.Getpid())
+	if len(own) < 1 || err != nil {
+		t.Errorf("this process is in %v, %v", own, err)
+	}
+	if none, err := Numbers(-1); none != nil || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no process is in %v, %v", none, err)
 	}
 	inner := exec.Command("sleep", "1000")
 	inner.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
 	if err := inner.Start(); err != nil {
 		t.Skipf("needs CAP_SYS_ADMIN: %v", err)
 	}
-	want := Depth(os.Getpid()) + 1
-	if got := Depth(inner.Process.Pid); got != want {
-		t.Errorf("depth %d, want %d", got, want)
+	want := len(own) + 1
+	if got, err := Numbers(inner.Process.Pid); len(got) != want || got[want-1] != "1" || err != nil {
+		t.Errorf("the first of a namespace is in %v, %v", got, err)
 	}
 	who, err := Of(inner.Process.Pid)
 	if err != nil {
@@ -240,8 +244,8 @@ func TestDepth(t *testing.T) {
 	if err := errors.Join(who.Signal(syscall.SIGKILL), who.Wait(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	if got := Depth(inner.Process.Pid); got != want {
-		t.Errorf("depth %d of one that has ended, want %d", got, want)
+	if got, err := Numbers(inner.Process.Pid); len(got) != want || err != nil {
+		t.Errorf("one that has ended is in %v, %v", got, err)
 	}
 	_ = inner.Wait()
 }

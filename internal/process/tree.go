@@ -53,16 +53,19 @@ func Parent(pid int) int {
 	return st.parent
 }
 
-// Depth is how many PID namespaces a process is in, as this /proc counts them: one for those
-// of its own. 0 if the process is gone; one that nobody has waited for still has it.
-func Depth(pid int) int {
+// Numbers are the pids of a process in its PID namespaces, from that of this /proc to its own;
+// one that nobody has waited for still has them.
+func Numbers(pid int) ([]string, error) {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
-		return 0
+		return nil, err
 	}
-	_, numbers, _ := strings.Cut(string(data), "\nNSpid:")
-	numbers, _, _ = strings.Cut(numbers, "\n")
-	return len(strings.Fields(numbers))
+	for line := range strings.Lines(string(data)) {
+		if numbers, ok := strings.CutPrefix(line, "NSpid:"); ok {
+			return strings.Fields(numbers), nil
+		}
+	}
+	return nil, nil
 }
 
 // Arguments are the command line of a process, its own word for what it is: nil for

@@ -31,22 +31,11 @@ var ErrIrregular = errors.New("it is no regular file")
 
 // open opens a regular file below root without leaving root.
 func open(root, path string, flags int) (*os.File, error) {
-	handle, err := inroot.OpenAt(root, path)
-	if err != nil {
-		if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
-			return nil, ErrIrregular
-		}
-		return nil, err
-	}
-	defer handle.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(int(handle.Fd()), &st); err != nil {
-		return nil, err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+	f, err := inroot.OpenRegular(root, path, flags)
+	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) || errors.Is(err, inroot.ErrIrregular) {
 		return nil, ErrIrregular
 	}
-	return inroot.Reopen(handle, flags)
+	return f, err
 }
 
 // Read returns the content of a file below root; a missing one, or one that is no

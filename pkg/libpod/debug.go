@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/rootless-pod/pod/internal/process"
 	"github.com/rootless-pod/pod/pkg/filecopy"
 	"github.com/rootless-pod/pod/pkg/libpod/state"
 	"github.com/rootless-pod/pod/pkg/specgen"
@@ -123,18 +124,14 @@ func (e *Engine) linkTarget(ctx context.Context, c *state.Container, root string
 // innerPID is a process's pid in its own pid namespace, which the kernel names
 // last.
 func innerPID(pid int) (string, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	numbers, err := process.Numbers(pid)
 	if err != nil {
 		return "", err
 	}
-	for line := range strings.Lines(string(data)) {
-		if pids, ok := strings.CutPrefix(line, "NSpid:"); ok {
-			if fields := strings.Fields(pids); len(fields) > 0 {
-				return fields[len(fields)-1], nil
-			}
-		}
+	if len(numbers) == 0 {
+		return "", fmt.Errorf("process %d: the kernel names no pid in a namespace", pid)
 	}
-	return "", fmt.Errorf("process %d: the kernel names no pid in a namespace", pid)
+	return numbers[len(numbers)-1], nil
 }
 
 // overlays makes the scratch mounts of a container.

@@ -155,19 +155,10 @@ func readSmall(path string) ([]byte, error) {
 // readInRoot reads a regular file of an image. The image decides what lies
 // there: a link stays inside the root, and a fifo or a device is not opened.
 func readInRoot(root, path string) ([]byte, error) {
-	handle, err := inroot.OpenAt(root, path)
-	if err != nil {
-		return nil, fmt.Errorf("image's %s: %w", path, err)
-	}
-	defer handle.Close()
-	st, err := handle.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("image's %s: %w", path, err)
-	}
-	if !st.Mode().IsRegular() {
+	f, err := inroot.OpenRegular(root, path, unix.O_RDONLY|unix.O_NONBLOCK)
+	if errors.Is(err, inroot.ErrIrregular) {
 		return nil, fmt.Errorf("image's %s is not a regular file", path)
 	}
-	f, err := inroot.Reopen(handle, unix.O_RDONLY|unix.O_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("image's %s: %w", path, err)
 	}

@@ -93,9 +93,9 @@ func pidSpace(pid int) string { return fmt.Sprintf("/proc/%d/ns/pid", pid) }
 // process of its PID namespace cannot end (pid_namespaces(7)): whoever stops the container,
 // which may be us, would wait for ever.
 func reapLeft(space string, first process.ID) {
-	own := process.Depth(os.Getpid())
+	own, _ := process.Numbers(os.Getpid())
 	for _, child := range process.Children(os.Getpid()) {
-		if process.Depth(child.PID) <= own || child.PID == first.PID {
+		if its, _ := process.Numbers(child.PID); len(its) <= len(own) || child.PID == first.PID {
 			continue
 		}
 		// Without a namespace to be seen it is ending already.
